@@ -1,0 +1,1 @@
+"""One normalized REST API in front of many recommendation vendors."""

@@ -1,0 +1,1 @@
+"""One module a vendor; each is found by its entry point in the group `gateway.adapters`."""
