@@ -86,8 +86,11 @@ class Response(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def json(self) -> Any:
-        """The decoded body. ValueError (so: `Malformed`) where it is not JSON."""
-        return msgspec.json.decode(self.body)
+        """The decoded body. ValueError (so: `Malformed`) where it is not JSON, or nested beyond reason."""
+        try:
+            return msgspec.json.decode(self.body)
+        except RecursionError as error:
+            raise ValueError("JSON nested too deeply") from error
 
     @property
     def text(self) -> str:

@@ -148,14 +148,18 @@ def _parse_compare(value: dict[str, Any], pointer: str, mistakes: list[Mistake])
 
 def _operand_complaint(op: Op, operand: object) -> str | None:
     if op == "in":
-        good = isinstance(operand, list) and 1 <= len(operand) <= 500
-        good = good and all(isinstance(v, str | int | float | bool) for v in operand)  # type: ignore[union-attr]  # a list by now
-        return None if good else "must be a list of 1..500 strings, numbers or booleans"
+        if isinstance(operand, list) and 1 <= len(operand) <= 500 and all(map(_is_scalar, operand)):
+            return None
+        return "must be a list of 1..500 strings, numbers or booleans"
     if op == "eq":
-        return None if isinstance(operand, str | int | float | bool) else "must be a string, number or boolean"
+        return None if _is_scalar(operand) else "must be a string, number or boolean"
     if isinstance(operand, int | float) and not isinstance(operand, bool):
         return None
     return None if instant(operand) else "must be a number or an RFC 3339 date-time with an offset"
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
 
 
 def _escape(member: str) -> str:

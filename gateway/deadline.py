@@ -1,0 +1,52 @@
+"""How much time a request has left, and how it is shared out over the tries that remain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+MARGIN: Final = 0.020
+"""Seconds kept back for our own work, so that an answer still leaves in time."""
+LEAST: Final = 0.050
+"""Seconds that any attempt gets: less is not worth asking for."""
+
+
+class Deadline:
+    """A moment after which nobody waits any more. Narrowed once for each provider of a list."""
+
+    __slots__ = ("_clock", "after", "at")
+
+    def __init__(self, clock: Clock, at: float, after: int = 0) -> None:
+        self._clock = clock
+        self.at = at
+        self.after = after
+        """How many providers could still be asked after the present one."""
+
+    @classmethod
+    def within(cls, clock: Clock, seconds: float) -> Deadline:
+        """The deadline that many seconds from now."""
+        return cls(clock, clock() + seconds)
+
+    def before(self, others: int) -> Deadline:
+        """The same moment, with that many providers still to come."""
+        return Deadline(self._clock, self.at, others)
+
+    def left(self) -> float:
+        """Seconds; negative when over."""
+        return self.at - self._clock()
+
+    def worth_trying(self) -> bool:
+        """Is there time for one more attempt?"""
+        return self.left() >= LEAST
+
+    def share(self, timeout: float, tries_left: int) -> float:
+        """Seconds for one attempt: `timeout` at most, and a fair part of what is left, but `LEAST`.
+
+        `tries_left` counts this attempt and the later ones at this provider; the providers after it are
+        counted here (CONFIG.md, `timeout`).
+        """
+        fair = (self.left() - MARGIN) / (tries_left + self.after)
+        return min(timeout, max(LEAST, fair))

@@ -1,0 +1,72 @@
+"""Drives an adapter's flow: performs what it yields, sends back what comes of it, until it returns.
+
+    next ─▸ effect ─▸ perform ─▸ send(outcome)  ─▸ … ─▸ return value
+                         └ ProviderError ─▸ throw ┘
+
+What an adapter does with a vendor's answer may fail in four ways that mean "this is not what the vendor's
+document says": LookupError, TypeError, ValueError, AttributeError. Between an answer's arrival and the next
+`yield` these become `Malformed`. Before the first answer they are bugs of ours and pass through.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, Protocol, TypeVar
+
+from gateway.adapter import Effect, Flow
+from gateway.errors import Malformed, ProviderError
+
+T = TypeVar("T")
+
+NOT_AS_DOCUMENTED = (LookupError, TypeError, ValueError, AttributeError)
+
+
+class Performer(Protocol):
+    """Whoever can perform effects: the provider, or a test."""
+
+    async def perform(self, effect: Effect) -> Any:
+        """Do it and return what the effect promises; raise ProviderError where that is not to be had."""
+
+
+async def converse(flow: Flow[T], performer: Performer) -> T:
+    """Drive a flow to its end. Raises ProviderError; closes the flow when cancelled."""
+    heard = False
+    step: Callable[[], Effect] = lambda: next(flow)  # noqa: E731  # the first step has nothing to send
+    try:
+        while True:
+            try:
+                effect = step()
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # a flow of T returns T
+            except NOT_AS_DOCUMENTED as error:
+                if not heard:
+                    raise
+                raise malformed(error) from error
+            try:
+                outcome = await performer.perform(effect)
+            except ProviderError as error:
+                step = _throw(flow, error)
+            else:
+                step = _send(flow, outcome)
+            heard = True
+    finally:
+        flow.close()
+
+
+def _send(flow: Flow[T], outcome: object) -> Callable[[], Effect]:
+    return lambda: flow.send(outcome)
+
+
+def _throw(flow: Flow[T], error: ProviderError) -> Callable[[], Effect]:
+    return lambda: flow.throw(error)
+
+
+def malformed(error: Exception) -> Malformed:
+    """What a vendor's unexpected answer is reported as: the kind of surprise and its place, never the content."""
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if "adapters" in PurePath(frame.filename).parts or not place:
+            place = f"{PurePath(frame.filename).name}:{frame.lineno}"
+    return Malformed(f"unexpected answer ({type(error).__name__} at {place})", place=place)

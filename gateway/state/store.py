@@ -1,0 +1,71 @@
+"""The interface of the state store: small, so that another store is one more module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from gateway.adapter import Entity
+from gateway.model.activity import Change, Event
+
+
+class Store(Protocol):
+    """Durable state. Every method may raise `StoreError`; none blocks the event loop."""
+
+    async def close(self) -> None:
+        """Finish what runs and let go of files and connections."""
+
+    # --- keys
+    async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """A secret kept under this name: made once for the whole deployment."""
+
+    # --- id maps: the caller's ids and a provider's own
+    async def lookup(self, provider: str, entity: Entity, ids: Iterable[str]) -> dict[str, str]:
+        """`{caller's id: vendor's id}` of those known."""
+
+    async def owners(self, provider: str, entity: Entity, vendor_ids: Iterable[str]) -> dict[str, str]:
+        """`{vendor's id: caller's id}` of those known."""
+
+    async def bind(self, provider: str, entity: Entity, pairs: Mapping[str, str]) -> None:
+        """Remember `{caller's id: vendor's id}`; what is already bound stays."""
+
+    def claim(self, provider: str, entity: Entity, id_: str) -> AbstractAsyncContextManager[str | None]:
+        """The sole right to create this id at the vendor; holds the vendor's id if somebody already did."""
+
+    # --- records of items
+    async def put_items(self, changes: Sequence[Change]) -> None:
+        """Bring records up to date."""
+
+    async def delete_items(self, ids: Sequence[str]) -> None:
+        """Mark items as deleted until they are put again."""
+
+    async def items(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """`{id: properties}` of those on record and not deleted."""
+
+    # --- what `local` learns
+    async def learn(self, events: Sequence[Event]) -> None:
+        """Count what these events say of the popularity of their items."""
+
+    async def knowledge(self, since: int) -> Knowledge | None:
+        """All that `local` answers from, or None if nothing has changed since that version."""
+
+
+class Knowledge(Protocol):
+    """What has been learned so far; `version` grows with every change."""
+
+    @property
+    def version(self) -> int:
+        """Compare with what was had before."""
+
+    @property
+    def popularity(self) -> Mapping[str, float]:
+        """Item → how much it was wanted."""
+
+    @property
+    def items(self) -> Mapping[str, Mapping[str, Any]]:
+        """Item → properties."""
+
+
+class StoreError(Exception):
+    """The store cannot serve this now: a full disk, a locked file, a lost connection."""

@@ -1,0 +1,99 @@
+"""One HTTP exchange with a vendor: bytes out, bytes back, or a typed error. No retries, no meaning.
+
+TLS is verified, redirects are never followed, cookies and proxies of the environment are ignored, and an
+answer is bounded after decompression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from gateway.adapter import Response
+from gateway.errors import Disconnected, Malformed, NotConnected, TimedOut
+
+USER_AGENT: Final = "recommendation-gateway"
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One request as it goes over the wire. `url` is complete and encoded."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+
+class Transport(Protocol):
+    """Anything that can exchange one request for one answer."""
+
+    async def exchange(self, outgoing: Outgoing, timeout: float) -> Response:
+        """The complete answer within `timeout` seconds, to the last byte.
+
+        Raises TimedOut, NotConnected (it never left), Disconnected, Malformed.
+        """
+
+    async def close(self) -> None:
+        """Close idle connections; running exchanges are broken off."""
+
+
+class AiohttpTransport:
+    """Transport over one aiohttp session: a pool of kept-alive connections of one provider."""
+
+    def __init__(self, *, connect_timeout: float, max_answer: int, max_connections: int) -> None:
+        self._connect_timeout = connect_timeout
+        self._max_answer = max_answer
+        self._max_connections = max_connections
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
+                skip_auto_headers=("accept", "content-type"),
+            )
+        return self._session
+
+    async def exchange(self, outgoing: Outgoing, timeout: float) -> Response:  # noqa: ASYNC109  # aiohttp's own is used
+        try:
+            async with self._open().request(
+                outgoing.method,
+                URL(outgoing.url, encoded=True),
+                headers=outgoing.headers,
+                data=outgoing.body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout),
+            ) as answer:
+                body = await self._read(answer)
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return Response(answer.status, headers, body)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise NotConnected(f"no connection within {self._connect_timeout:g} s") from error
+        except TimeoutError as error:
+            raise TimedOut(f"no answer within {timeout:.3f} s") from error
+        except aiohttp.ClientConnectorError as error:
+            raise NotConnected(f"cannot connect: {error.strerror or 'failed'}") from error
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
+            raise Malformed("the answer is not whole, or not HTTP") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Disconnected("the connection broke") from error
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > self._max_answer:
+                answer.close()
+                raise Malformed(f"the answer is longer than {self._max_answer} bytes", status=answer.status)
+        return bytes(body)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            await asyncio.sleep(0)  # let the transports see the close
