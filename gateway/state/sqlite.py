@@ -158,25 +158,23 @@ class SqliteStore:
                 self._creating.pop(key, None)
 
     async def _await_claim(self, key: tuple[str, Entity, str], holder: str) -> str | None:
+        """The vendor's id if there is one; None once the claim is ours."""
         while True:
-            state = await self._change(lambda: self._try_claim(key, holder, time.time()))
-            if state is not False:
-                return state
+            known, ours = await self._change(lambda: self._try_claim(key, holder, time.time()))
+            if ours or known is not None:
+                return known
             await asyncio.sleep(CLAIM_POLL)
 
-    def _try_claim(self, key: tuple[str, Entity, str], holder: str, now: float) -> str | None | bool:
-        """The vendor's id if there is one, None if the claim is ours, False if it is somebody else's."""
+    def _try_claim(self, key: tuple[str, Entity, str], holder: str, now: float) -> tuple[str | None, bool]:
+        """The vendor's id if there is one, and whether the claim is now ours."""
         provider, entity, id_ = key
-        found = self._select(
-            "SELECT vendor_id FROM ids WHERE provider = ? AND entity = ? AND id IN ({})", [id_], provider, entity
-        )
+        query = "SELECT vendor_id FROM ids WHERE provider = ? AND entity = ? AND id IN ({})"
+        found = self._select(query, [id_], provider, entity)
         if found:
-            return str(found[0][0])
+            return str(found[0][0]), False
         self._db.execute("DELETE FROM claims WHERE until < ?", (now,))
-        taken = self._db.execute(
-            "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?, ?)", (*key, holder, now + CLAIM_LIFE)
-        )
-        return None if taken.rowcount else False
+        insert = "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?, ?)"
+        return None, self._db.execute(insert, (*key, holder, now + CLAIM_LIFE)).rowcount == 1
 
     def _release(self, key: tuple[str, Entity, str], holder: str) -> None:
         self._db.execute(
