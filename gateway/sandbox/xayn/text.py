@@ -68,7 +68,7 @@ def sentences(text: str) -> list[str]:
 
 def _salience(sentence: str, weight: Counter[str]) -> float:
     counted = terms(words(sentence))
-    return sum(weight[term] for term in counted) / (1 + sum(counted.values()))
+    return sum(weight[term] * count for term, count in counted.items()) / (1 + sum(counted.values()))
 
 
 def _packed(pieces: Iterable[str]) -> list[str]:
