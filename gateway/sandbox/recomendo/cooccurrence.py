@@ -26,6 +26,7 @@ MIN_EVENTS_PER_USER: Final = 3
 CORRELATORS: Final = 50
 # A user's latest items of one type that count: pairs grow with the square (the vendor's maxEventsPerEventType).
 MAX_EVENTS_PER_TYPE: Final = 500
+MAX_BITS: Final = 8 * 64 * 1024 * 1024  # of all sets of users as bits: 64 MiB, above which they are not made
 
 Strengths = Mapping[str, Mapping[str, float]]
 
@@ -118,50 +119,81 @@ def correlate(
     Both are user ▸ items; `same` says that they are one type, in which an item is no correlator of itself.
     """
     total = len(primary)
-    x_log_x = [0.0] + [k * math.log(k) for k in range(1, total + 1)]
-    done = {user: list(items)[-MAX_EVENTS_PER_TYPE:] for user, items in other.items()}
-    columns = Counter(chain.from_iterable(done.values()))
-    rows: defaultdict[str, list[str]] = defaultdict(list)
-    for user, items in primary.items():
-        for item in list(items)[-MAX_EVENTS_PER_TYPE:]:
-            rows[item].append(user)
+    table = [x_log_x(count) for count in range(total + 1)]
+    numbers = {user: number for number, user in enumerate(primary)}
+    done = {numbers[user]: list(items)[-MAX_EVENTS_PER_TYPE:] for user, items in other.items()}
+    rows = by_item({numbers[user]: list(items)[-MAX_EVENTS_PER_TYPE:] for user, items in primary.items()})
+    columns = by_item(done)
+    sizes = {item: len(users) for item, users in columns.items()}
+    fits = total * len(columns) <= MAX_BITS
+    masks = {item: mask(users) for item, users in columns.items()} if fits else {}
     strengths = {}
     for item, users in rows.items():
         if stopped():
             raise Stopped
-        both = Counter(chain.from_iterable(done.get(user, ()) for user in users))
+        both = together(users, done, masks)
         if same:
-            del both[item]
-        strengths[item] = strongest(both, len(users), columns, total, x_log_x)
+            both.pop(item, None)
+        strengths[item] = strongest(both, len(users), sizes, total, table)
         time.sleep(0)  # gives the interpreter to the event loop's thread
     return strengths
 
 
+def by_item(done: Mapping[int, Iterable[str]]) -> dict[str, list[int]]:
+    """From user ▸ items to item ▸ users."""
+    users: defaultdict[str, list[int]] = defaultdict(list)
+    for user, items in done.items():
+        for item in items:
+            users[item].append(user)
+    return dict(users)
+
+
+def mask(users: Iterable[int]) -> int:
+    """A set of users as the bits of a number."""
+    return sum(1 << user for user in users)
+
+
+def together(users: list[int], done: Mapping[int, list[str]], masks: Mapping[str, int]) -> dict[str, int]:
+    """How many of `users` did something with each item: by walking through what they did, or, where that is
+    longer than the list of all items, by counting the bits that sets of users share."""
+    if not masks or sum(len(done.get(user, ())) for user in users) < len(masks):
+        return Counter(chain.from_iterable(done.get(user, ()) for user in users))
+    mine = mask(users)
+    return {item: (mine & theirs).bit_count() for item, theirs in masks.items()}
+
+
 def strongest(
-    both: Mapping[str, int], row: int, columns: Mapping[str, int], total: int, x_log_x: list[float]
+    both: Mapping[str, int], row: int, columns: Mapping[str, int], total: int, f: list[float]
 ) -> dict[str, float]:
     """The correlators of one item, strongest first, by name among equals.
 
     The ratio is large for pairs that avoid each other too; only those seen together more often than chance
-    has it are *correlated*.
+    has it are *correlated*. Millions of pairs come by here, so `llr` is written out; `f` is x_log_x as a table.
     """
-    scored = [
-        (-llr(k11, row - k11, columns[j] - k11, total - row - columns[j] + k11, x_log_x), j)
-        for j, k11 in both.items()
-        if k11 * total > row * columns[j]
-    ]
-    return {j: -negative for negative, j in nsmallest(CORRELATORS, scored)}
+    rest = total - row
+    fixed = f[total] - f[row] - f[rest]
+    scored = []
+    for j, k11 in both.items():
+        column = columns[j]
+        if k11 * total > row * column:
+            cells = f[k11] + f[row - k11] + f[column - k11] + f[rest - column + k11]
+            scored.append((f[column] + f[total - column] - cells, j))
+    return {j: max(0.0, 2.0 * (fixed - score)) for score, j in nsmallest(CORRELATORS, scored)}
 
 
-def llr(k11: int, k12: int, k21: int, k22: int, x_log_x: list[float] | None = None) -> float:
+def llr(k11: int, k12: int, k21: int, k22: int) -> float:
     """Dunning's log-likelihood ratio of a two-by-two table of counts; 0.0 for independence, never below.
 
-    2 · (Σ k·ln k − Σ rows·ln rows − Σ columns·ln columns + N·ln N), from a table of k·ln k up to N if given.
+    2 · (Σ k·ln k − Σ rows·ln rows − Σ columns·ln columns + N·ln N)
     """
-    f = x_log_x or [0.0] + [k * math.log(k) for k in range(1, k11 + k12 + k21 + k22 + 1)]
-    cells = f[k11] + f[k12] + f[k21] + f[k22]
-    margins = f[k11 + k12] + f[k21 + k22] + f[k11 + k21] + f[k12 + k22]
-    return max(0.0, 2.0 * (cells - margins + f[k11 + k12 + k21 + k22]))
+    cells = sum(x_log_x(k) for k in (k11, k12, k21, k22))
+    margins = sum(x_log_x(k) for k in (k11 + k12, k21 + k22, k11 + k21, k12 + k22))
+    return max(0.0, 2.0 * (cells - margins + x_log_x(k11 + k12 + k21 + k22)))
+
+
+def x_log_x(count: int) -> float:
+    """k · ln k, 0 for 0."""
+    return count * math.log(count) if count else 0.0
 
 
 def backwards(strengths: Strengths) -> dict[str, dict[str, float]]:
