@@ -499,7 +499,7 @@ async def test_personalized_search_ranks_by_interests(xayn: Xayn) -> None:
     await xayn.ingest(
         {
             "id": "finale",
-            "snippet": "The final frontier of robots, androids and humans",
+            "snippet": "The final frontier: galaxies, humans, planets, comets and moons",
             "properties": {"genre": ["Sci-Fi"]},
         }
     )
@@ -935,3 +935,44 @@ async def test_a_document_can_be_replaced(xayn: Xayn) -> None:
     assert (await xayn.search({"query": "soup"})).body["documents"][0]["score"] == 0
     assert (await xayn.recommend("u")).ids[0] == "football"  # interests follow what the document is now
     assert (await xayn.search({"query": "final"}, filter={"$ids": ["soup"]})).ids == ["soup"]
+
+
+async def test_single_changes_of_a_large_catalogue(start: Start) -> None:
+    """Here only the changed vectors are renewed: what was must not stay, what is new must be found."""
+    xayn = await start()
+    documents = [{"id": f"d{number}", "snippet": f"thing number{number}"} for number in range(200)]
+    for at in (0, 100):
+        await xayn.ingest(*documents[at : at + 100])
+
+    async def best(query: str) -> tuple[str, float]:
+        found = (await xayn.search({"query": query}, count=1)).body["documents"][0]
+        return found["id"], found["score"]
+
+    assert (await best("number7"))[0] == "d7"
+    await xayn.ingest({"id": "d7", "snippet": "volcano"})
+    assert (await best("volcano"))[0] == "d7"
+    assert (await best("number7"))[1] == 0
+    await xayn.call("PUT", "/documents/d8/properties", {"properties": {"genre": "harbour"}})
+    assert (await best("harbour"))[0] == "d8"
+    assert (await best("number8"))[0] == "d8"
+    await xayn.call("DELETE", "/documents/d9")
+    assert (await best("number9"))[1] == 0
+    await xayn.interact("u", "d7")
+    await xayn.ingest({"id": "new", "snippet": "a volcano"})
+    assert (await xayn.recommend("u", count=1)).ids == ["new"]
+    assert len((await xayn.recommend("u", count=100)).ids) == 100
+
+
+async def test_odd_json(xayn: Xayn) -> None:
+    headers = {"authorizationToken": XAYN_TOKEN, "Content-Type": "application/json"}
+    for text in (
+        '{"document":{"query":"\\ud800"}}',
+        '{"document":{"query":"x"},"filter":{"year":{"$gt":1' + "0" * 400 + "}}}",
+        '{"document":{"query":"x"},"filter":{"year":{"$gt":1e999}}}',
+        '{"document":{"query":"x"},"count":NaN}',
+        '{"document":{"query":"x"},"count":99999999999999999999999}',
+        "[]",
+        "null",
+    ):
+        answer = await xayn.post("/semantic_search", data=text.encode(), headers=headers)
+        assert answer.status in {200, 400}, (text[:60], answer.body)

@@ -136,7 +136,7 @@ def _order(property_id: str, comparison: str, operand: object, schema: Schema) -
     expected = _indexed(property_id, operand, schema)
     if expected != ("number" if is_number else "date"):
         raise incompatible_type(property_id, operand, expected)
-    bound = float(operand) if isinstance(operand, int | float) else moment or 0.0
+    bound: float = operand if isinstance(operand, int | float) else moment or 0.0
     value_of = _number if is_number else _date
     compare = COMPARISONS[comparison]
     return lambda _, properties: (found := value_of(properties, property_id)) is not None and compare(found, bound)
@@ -151,7 +151,7 @@ def _indexed(property_id: str, operand: object, schema: Schema) -> str:
 
 def _number(properties: Properties, property_id: str) -> float | None:
     found = properties.get(property_id)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
 def _date(properties: Properties, property_id: str) -> float | None:

@@ -7,13 +7,17 @@ to unit length before they are added, or the rare words of a title would drown w
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 Vector = Mapping[str, float]
+NOTHING: Final[Mapping[int, float]] = {}
 
 
 class Index:
-    """Term counts by key. Vectors are made anew when asked for after a change: a term's weight (its idf)
-    depends on every snippet there is. `revision` changes whenever vectors do.
+    """Term counts by key, their vectors made when next asked for. `revision` changes whenever vectors do.
+
+    A term's weight depends on how many snippets have it, so that strictly each change concerns all vectors.
+    Few changes renew only their own; when a twentieth of all snippets has changed, every vector is renewed.
     """
 
     def __init__(self) -> None:
@@ -21,8 +25,9 @@ class Index:
         self._blocks: dict[int, tuple[Counter[str], Counter[str]]] = {}
         self._occurrences: Counter[str] = Counter()  # in how many snippets a term is
         self._vectors: dict[int, Vector] = {}
-        self._postings: dict[str, list[tuple[int, float]]] = {}
-        self._stale = False
+        self._postings: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self._stale: set[int] = set()
+        self._drift = 0  # changes since every vector was renewed
 
     def put(self, key: int, text: Counter[str], labels: Counter[str]) -> None:
         if self._blocks.get(key) == (text, labels):
@@ -30,14 +35,14 @@ class Index:
         self.remove(key)
         self._blocks[key] = (text, labels)
         self._occurrences.update(text.keys() | labels.keys())
-        self._changed()
+        self._changed(key)
 
     def remove(self, key: int) -> None:
         blocks = self._blocks.pop(key, None)
         if blocks is None:
             return
         self._occurrences.subtract(blocks[0].keys() | blocks[1].keys())
-        self._changed()
+        self._changed(key)
 
     def vector(self, key: int) -> Vector:
         self._refresh()
@@ -56,25 +61,36 @@ class Index:
         self._refresh()
         found: defaultdict[int, float] = defaultdict(float)
         for term, weight in vector.items():
-            for key, other in self._postings.get(term, ()):
+            for key, other in self._postings.get(term, NOTHING).items():
                 found[key] += weight * other
         return found
 
-    def _changed(self) -> None:
+    def _changed(self, key: int) -> None:
         self.revision += 1
-        self._stale = True
+        self._stale.add(key)
+        self._drift += 1
 
     def _refresh(self) -> None:
         if not self._stale:
             return
-        self._stale = False
-        self._postings = {}
-        self._vectors = {}
-        for key, (text, labels) in self._blocks.items():
+        if self._drift * 20 > len(self._blocks):
+            self._drift = 0
+            self._stale = set(self._blocks)
+            self._vectors.clear()
+            self._postings.clear()
+        for key in sorted(self._stale):
+            self._renew(key)
+        self._stale.clear()
+
+    def _renew(self, key: int) -> None:
+        for term in self._vectors.pop(key, {}):
+            del self._postings[term][key]
+        if key in self._blocks:
+            text, labels = self._blocks[key]
             vector = unit(_sum(self._weighed(text), self._weighed(labels)))
             self._vectors[key] = vector
             for term, weight in vector.items():
-                self._postings.setdefault(term, []).append((key, weight))
+                self._postings[term][key] = weight
 
     def _weighed(self, counts: Counter[str]) -> Vector:
         """(1 + ln tf) · idf, to unit length."""
