@@ -114,7 +114,9 @@ async def test_a_body_alone_is_a_200(start: Start) -> None:
     assert (answer.status, answer.content_type) == (200, "text/html")
 
 
-@pytest.mark.parametrize(("status", "whole"), [(None, {"words": WORDS}), (503, {"message": "Service Unavailable"})])
+@pytest.mark.parametrize(
+    ("status", "whole"), [(None, {"words": WORDS}), (503, {"message": "Service Unavailable"})]
+)
 async def test_truncated_promises_more_than_it_sends(
     start: Start, status: int | None, whole: dict[str, str]
 ) -> None:
@@ -158,9 +160,7 @@ async def test_close_cuts_without_a_byte(start: Start) -> None:
         await client.get("/real")
 
 
-@pytest.mark.parametrize(
-    ("delay", "seconds"), [("2s", 2.0), ("250ms", 0.25), (1.5, 1.5), ("1m", 60.0), (3, 3.0)]
-)
+@pytest.mark.parametrize(("delay", "seconds"), [("2s", 2.0), ("250ms", 0.25), (1.5, 1.5), ("1m", 60.0), (3, 3.0)])
 async def test_a_delay_alone_gives_the_real_answer_later(
     start: Start, clock: Clock, delay: Any, seconds: float
 ) -> None:
@@ -264,6 +264,54 @@ async def test_all_five_are_served_on_ports_of_their_own() -> None:
                 assert (answer.status, await answer.json()) == (200, {})
 
 
+async def profile_after_an_event(vendors: list[frame.Vendor]) -> int:
+    """Teach Recommend a record and an event; the status with which Personalization answers for that user."""
+    recommend, personalization = vendors
+    async with aiohttp.ClientSession() as session:
+        admin = algolia_headers(recommend, "admin_api_key")
+        record = {"requests": [{"action": "updateObject", "body": {"objectID": "1", "genre": "drama"}}]}
+        await accepted(session.post(f"{recommend.url}/1/indexes/films/batch", json=record, headers=admin))
+        own = algolia_headers(personalization, "api_key")
+        strategy = {
+            "eventsScoring": [{"eventName": "seen", "eventType": "view", "score": 50}],
+            "facetsScoring": [{"facetName": "genre", "score": 50}],
+            "personalizationImpact": 50,
+        }
+        at = f"{personalization.url}/1/strategies/personalization"
+        await accepted(session.post(at, json=strategy, headers=own))
+        event = {"eventType": "view", "eventName": "seen", "index": "films", "userToken": "u", "objectIDs": ["1"]}
+        search = algolia_headers(recommend, "api_key")
+        await accepted(session.post(f"{recommend.url}/1/events", json={"events": [event]}, headers=search))
+        at = f"{personalization.url}/1/profiles/personalization/u"
+        async with session.get(at, headers=own) as answer:
+            return answer.status
+
+
+def algolia_headers(vendor: frame.Vendor, key: str) -> dict[str, str]:
+    return {
+        "X-Algolia-Application-Id": vendor.credentials["application_id"],
+        "X-Algolia-API-Key": vendor.credentials[key],
+    }
+
+
+async def accepted(call: Any) -> None:
+    async with call as answer:
+        assert answer.status == 200, await answer.text()
+
+
+ALGOLIA = ("algolia-recommend", "algolia-personalization")
+
+
+async def test_algolias_two_share_a_world() -> None:
+    async with frame.serving(ALGOLIA) as vendors:
+        assert await profile_after_an_event(vendors) == 200
+
+
+async def test_algolias_two_started_apart_have_worlds_of_their_own() -> None:
+    async with frame.serving(ALGOLIA[:1]) as first, frame.serving(ALGOLIA[1:]) as second:
+        assert await profile_after_an_event(first + second) == 404
+
+
 async def test_each_has_its_place_after_the_port() -> None:
     base = free_base()
     async with frame.serving(["discerner", "recomendo"], port=base) as vendors:
@@ -292,7 +340,9 @@ async def test_a_taken_port_is_a_clear_error_and_leaves_nothing_open() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", base + 4))
         other.listen()
-        with pytest.raises(frame.PortTaken, match=rf"^cannot listen on 127.0.0.1:{base + 4} for discerner: .* taken$"):
+        with pytest.raises(
+            frame.PortTaken, match=rf"^cannot listen on 127.0.0.1:{base + 4} for discerner: .* taken$"
+        ):
             async with frame.serving(["recomendo", "discerner"], port=base):
                 pass
         with socket.socket() as again:

@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from aiohttp import web
 
+from gateway.sandbox import algolia, discerner, recomendo, xayn
 from gateway.sandbox.credentials import OPTIONS
 from gateway.sandbox.faults import Faults
 
@@ -124,38 +125,16 @@ def chosen(names: Iterable[str] | None) -> list[str]:
 
 
 def build(names: Iterable[str], throttle: bool, clock: Callable[[], float]) -> dict[str, web.Application]:
-    """The named vendors' applications. Each vendor's module is imported only where it is named."""
-    asked = list(names)
-    apps = {}
-    if "recomendo" in asked:
-        from gateway.sandbox import recomendo
-
-        apps["recomendo"] = recomendo.build(clock=clock, throttle=throttle)
-    apps |= build_algolia(asked, throttle, clock)
-    if "discerner" in asked:
-        from gateway.sandbox import discerner
-
-        apps["discerner"] = discerner.build(clock=clock, throttle=throttle)
-    if "xayn" in asked:
-        from gateway.sandbox import xayn
-
-        apps["xayn"] = xayn.build(clock=clock, throttle=throttle)
-    return apps
-
-
-def build_algolia(names: Sequence[str], throttle: bool, clock: Callable[[], float]) -> dict[str, web.Application]:
-    """Algolia's two, over one world."""
-    apps: dict[str, web.Application] = {}
-    if not {"algolia-recommend", "algolia-personalization"}.intersection(names):
-        return apps
-    from gateway.sandbox import algolia
-
+    """The named vendors' applications; Algolia's two are over one world, whichever of them are named."""
     world = algolia.World(clock)
-    if "algolia-recommend" in names:
-        apps["algolia-recommend"] = algolia.build_recommend(world, throttle=throttle)
-    if "algolia-personalization" in names:
-        apps["algolia-personalization"] = algolia.build_personalization(world, throttle=throttle)
-    return apps
+    builders: dict[str, Callable[[], web.Application]] = {
+        "recomendo": lambda: recomendo.build(clock=clock, throttle=throttle),
+        "algolia-recommend": lambda: algolia.build_recommend(world, throttle=throttle),
+        "algolia-personalization": lambda: algolia.build_personalization(world, throttle=throttle),
+        "discerner": lambda: discerner.build(clock=clock, throttle=throttle),
+        "xayn": lambda: xayn.build(clock=clock, throttle=throttle),
+    }
+    return {name: builders[name]() for name in names}
 
 
 async def start(name: str, app: web.Application, host: str, port: int, stack: AsyncExitStack) -> Vendor:
