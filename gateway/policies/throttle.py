@@ -1,0 +1,35 @@
+"""Left alone until: a provider that answered 429 is not asked before the time that it named has passed.
+
+It is no failure, so no breaker counts it. Whether the last provider of a list waits instead of being passed over
+is for the caller to decide: `wait` says how long, and the deadline whether that fits.
+"""
+
+from __future__ import annotations
+
+from gateway.deadline import Clock
+from gateway.errors import PassedOver
+
+
+class Throttle:
+    """One for each provider."""
+
+    __slots__ = ("_clock", "until")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.until = float("-inf")
+        """Monotonic seconds; in the past when it may be asked."""
+
+    def note(self, seconds: float) -> None:
+        """It asked to be left alone that long. The longest wish counts; one that is no number does not."""
+        self.until = max(self.until, self._clock() + seconds)
+
+    def wait(self) -> float:
+        """Seconds until it may be asked; 0: now."""
+        return max(0.0, self.until - self._clock())
+
+    def admit(self) -> None:
+        """Raise PassedOver while it wants to be left alone."""
+        seconds = self.wait()
+        if seconds:
+            raise PassedOver(f"throttled for {seconds:.1f} s more")
