@@ -1,5 +1,6 @@
 """Algolia, emulated: Recommend, its rules and tasks, the index batch and Insights on one application,
-Personalization on another, over one shared world. Written from the vendor's documents and specification, never from our adapters.
+Personalization on another, over one shared world. Written from the vendor's documents and specification,
+never from our adapters.
 
     recommend.py        HTTP ─┬─ queries, parameters ▸ answers ▸ models (behaviour, likeness), effects, profiles
                               ├─ rules, rule_search          filters, filter_lists ▸ conditions

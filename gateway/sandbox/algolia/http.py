@@ -1,7 +1,8 @@
 """What both emulated APIs share over HTTP: credentials, bodies of any content type, and the shape of errors.
 
 Official JavaScript clients send JSON as `text/plain` (no CORS preflight that way), may put the credentials
-into the query string, and add `x-algolia-agent` there; so bodies are read by what they are, not by what they are called.
+into the query string, and add `x-algolia-agent` there; so bodies are read by what they are, not by
+what they are called.
 """
 
 import json
@@ -90,6 +91,4 @@ def _refusal(refused: Refused) -> web.Response:
     if refused.html:
         page = f"<html><head><title>{refused.status}</title></head><body><h1>Bad Request</h1></body></html>\n"
         return web.Response(text=page, content_type="text/html", status=refused.status)
-    response = json_answer({"message": refused.message, "status": refused.status}, refused.status)
-    response.headers.update(refused.headers)
-    return response
+    return json_answer({"message": refused.message, "status": refused.status}, refused.status)

@@ -10,11 +10,11 @@ A ranking is made when it is first asked for and kept until an event or a record
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.sandbox.algolia.behaviour import Behaviour
+from gateway.sandbox.algolia.behaviour import Behaviour, Pairs
 from gateway.sandbox.algolia.conditions import text_of, values
 from gateway.sandbox.algolia.likeness import Likeness
 
@@ -42,8 +42,7 @@ class Models:
 
     def bought_together(self, item: str) -> Ranking:
         """bought-together."""
-        found = self._behaviour
-        return self._keep("bought-together", item, lambda: self._together(item, found.bought, found.bought_by))
+        return self._keep("bought-together", item, lambda: self._together(item, self._behaviour.bought))
 
     def looking_similar(self, item: str) -> Ranking:
         """looking-similar."""
@@ -67,7 +66,7 @@ class Models:
         return self._kept[model, key]
 
     def _related(self, item: str) -> Ranking:
-        ranking = self._together(item, self._behaviour.touched, self._behaviour.touched_by)
+        ranking = self._together(item, self._behaviour.touched)
         if len(ranking) >= ENOUGH:
             return ranking
         ceiling = min((score for _, score in ranking), default=50.0)
@@ -77,18 +76,13 @@ class Models:
         }
         return ranking + _ranked(alike)
 
-    def _together(self, item: str, of_user: Mapping[str, set[str]], of_item: Mapping[str, set[str]]) -> Ranking:
-        if item not in of_item:
-            return []
-        both: Counter[str] = Counter()
-        for user in of_item[item]:
-            both.update(of_user[user])
-        mine = len(of_item[item])
+    def _together(self, item: str, pairs: Pairs) -> Ranking:
+        mine = pairs.people(item)
         return _ranked(
             {
-                other: count / math.sqrt(mine * len(of_item[other])) * count / (count + DAMPING)
-                for other, count in both.items()
-                if other != item and other in self._records
+                other: count / math.sqrt(mine * pairs.people(other)) * count / (count + DAMPING)
+                for other, count in pairs.both(item).items()
+                if other in self._records
             }
         )
 

@@ -23,10 +23,8 @@ BAD = 422
 def build_personalization(world: World, *, throttle: bool = False) -> web.Application:
     """The application; credentials are those of `gateway.sandbox.credentials`."""
     calls = _Personalization(world)
-    middlewares: list[Any] = [speak_algolia]
-    if throttle:
-        middlewares.append(_throttle(world))
-    application = web.Application(middlewares=middlewares)
+    limits = [_throttle(world)] if throttle else []
+    application = web.Application(middlewares=[*limits, speak_algolia])
     application.router.add_get("/1/profiles/personalization/{user}", calls.profile)
     application.router.add_delete("/1/profiles/{user}", calls.delete_profile)
     application.router.add_get("/1/strategies/personalization", calls.strategy)
@@ -129,8 +127,9 @@ def _throttle(world: World) -> Any:
             "x-ratelimit-reset": str(window + 1),
         }
         if calls > CALLS_A_SECOND:
-            raise Refused(429, "Too many requests", headers=limits)
-        response = await handler(request)
+            response: web.StreamResponse = json_answer({"message": "Too many requests", "status": 429}, 429)
+        else:
+            response = await handler(request)
         response.headers.update(limits)
         return response
 

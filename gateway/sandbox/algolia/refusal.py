@@ -7,14 +7,11 @@ from typing import Any
 class Refused(Exception):
     """Ends a request with `{"message", "status"}`, or with an HTML page where the vendor sends one."""
 
-    def __init__(
-        self, status: int, message: str, *, html: bool = False, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, message: str, *, html: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.html = html
-        self.headers = headers or {}
 
 
 def names(text: str) -> frozenset[str]:
