@@ -417,9 +417,15 @@ async def test_seen_documents_are_left_out(xayn: Xayn) -> None:
 
 
 async def test_interests_are_several(xayn: Xayn) -> None:
-    """Centres, not an average: someone with two interests gets the best of both first."""
+    """Centres, not an average: someone with two interests gets the best of both, before a bit of each."""
+    half = {"id": "half", "snippet": "Neither fish nor fowl", "properties": {"genre": ["Sci-Fi", "Food"]}}
+    await xayn.ingest(half)
     await xayn.interact("u", "robots", "pasta")
-    assert set((await xayn.recommend("u", count=4)).ids) == {"androids", "starship", "bakery", "soup"}
+    answer = await xayn.recommend("u", count=5)
+    assert set(answer.ids[:4]) == {"androids", "starship", "bakery", "soup"}
+    assert answer.ids[4] == "half"
+    scores = [document["score"] for document in answer.body["documents"]]
+    assert scores == sorted(scores, reverse=True)
 
 
 async def test_recent_interests_count_more(xayn: Xayn) -> None:
@@ -472,6 +478,8 @@ async def test_search_by_document(xayn: Xayn) -> None:
 async def test_search_by_query(xayn: Xayn) -> None:
     assert (await xayn.search({"query": "Bread!"})).ids[0] in {"bakery", "soup"}
     assert (await xayn.search({"query": "galaxy"})).ids[0] == "starship"  # one galaxy, many galaxies
+    assert (await xayn.search({"query": "cake"})).ids[0] == "bakery"
+    assert (await xayn.search({"query": "set"})).ids[0] == "tennis"
     assert (await xayn.search({"query": "SPORT"}, count=2)).ids in (["football", "tennis"], ["tennis", "football"])
     nothing = await xayn.search({"query": "zeppelin"}, count=3)
     assert [document["score"] for document in nothing.body["documents"]] == [0, 0, 0]
@@ -917,7 +925,9 @@ async def test_long_words_are_split_too(xayn: Xayn) -> None:
 
 
 async def test_summarized_documents_have_one_short_snippet(xayn: Xayn) -> None:
-    filler = " ".join(f"Filler{number} nowhere{number}." for number in range(200))
+    filler = " ".join(
+        f"Filler{number} a{number} b{number} c{number} d{number} e{number}." for number in range(200)
+    )
     text = f"{filler} Volcano near volcano makes volcano."
     assert (await xayn.ingest({"id": "long", "snippet": text, "summarize": True})).status == 201
     found = await xayn.search({"query": "volcano"}, count=1, include_snippet=True)
