@@ -26,7 +26,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import quote
 
@@ -158,7 +158,6 @@ class Learn(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] = ()
     items: tuple[Change, ...] = ()
     forget_items: tuple[str, ...] = ()
-    forget_user: str | None = None
 
 
 class Recall(msgspec.Struct, frozen=True):
@@ -417,6 +416,11 @@ def vendor_message(response: Response) -> str | None:
     return None
 
 
+def installed() -> dict[str, EntryPoint]:
+    """The installed adapters by name: the entry points in the group `gateway.adapters`, not yet loaded."""
+    return {point.name: point for point in entry_points(group="gateway.adapters")}
+
+
 def load() -> dict[str, type[Adapter]]:
-    """The installed adapters by name, from the entry points in the group `gateway.adapters`."""
-    return {point.name: point.load() for point in entry_points(group="gateway.adapters")}
+    """All installed adapters by name."""
+    return {name: point.load() for name, point in installed().items()}

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from gateway.adapter import Alphabet, Entity
 from gateway.model.activity import Activity, Change, Credit, Event, EventItem, Listed, Listing
-from gateway.model.filters import All, AnyOf, Compare, Filter, Ids, Not, instant
+from gateway.model.filters import All, AnyOf, Compare, Filter, Ids, Not, Op, instant
 from gateway.model.query import Facet, FacetScore, Item, Recommend, Recommendations, Search, Seen, Snippet, User
 
 ENCODED: Final = "g64-"
@@ -186,6 +186,25 @@ class Dialect:
                 return AnyOf(tuple(self.filter(part) for part in tree.of))
             case Not():
                 return Not(self.filter(tree.of))
+
+    def read_filter(self, tree: Filter) -> Filter:
+        """A vendor's filter in the caller's words."""
+        match tree:
+            case Compare():
+                return Compare(*self._read_property_of(tree))
+            case Ids():
+                return Ids(tuple(self.read_item(id_, {}) for id_ in tree.ids))
+            case All():
+                return All(tuple(self.read_filter(part) for part in tree.of))
+            case AnyOf():
+                return AnyOf(tuple(self.read_filter(part) for part in tree.of))
+            case Not():
+                return Not(self.read_filter(tree.of))
+
+    def _read_property_of(self, leaf: Compare) -> tuple[str, Op, Any]:
+        values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+        read = tuple(self._read_property(leaf.property, value)[1] for value in values)
+        return self.caller_name(leaf.property), leaf.op, read if isinstance(leaf.value, tuple) else read[0]
 
     # --- questions and answers
     def question(self, query: Recommend) -> Recommend:

@@ -24,9 +24,12 @@ Policies read the flags and never the types, so that a new error needs no new br
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from gateway.model.activity import Receipt
 
 Outcome = Literal["failed", "throttled", "misconfigured", "rejected", "missing", "empty", "unsupported"]
 
@@ -39,8 +42,8 @@ class ProviderError(Exception):
     """May the same request go to another host or, after a pause, again?"""
     counts: ClassVar[bool] = False
     """Does the circuit breaker count it as a failure?"""
-    failover: ClassVar[bool] = True
-    """Is the next provider of the list asked?"""
+    left: ClassVar[bool] = True
+    """Did the request leave? One that never left may always be repeated."""
 
     def __init__(self, detail: str = "", *, status: int | None = None) -> None:
         super().__init__(detail)
@@ -48,6 +51,8 @@ class ProviderError(Exception):
         self.status = status
         self.vendor_message: str | None = None
         """What the vendor said of it, shortened; redacted by the provider before anyone sees it."""
+        self.receipt: Receipt | None = None
+        """What of a batch had arrived before it failed."""
 
     @property
     def name(self) -> str:
@@ -72,6 +77,8 @@ class TimedOut(Failed):
 
 class NotConnected(Failed):
     """The request never left: refused, unreachable, unresolved, or no connection in time."""
+
+    left = False
 
 
 class Disconnected(Failed):
@@ -135,10 +142,6 @@ class PassedOver(ProviderError):
     """The provider was not asked at all: no time left, bulkhead full, breaker open, own rate spent."""
 
     outcome = "failed"
-
-
-class NotOverHttp(Exception):
-    """An adapter was driven in a way that its dialogue does not allow: a bug of ours."""
 
 
 # --- what the caller is told -------------------------------------------------------------------------------

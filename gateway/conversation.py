@@ -1,0 +1,98 @@
+"""One dialogue with a vendor under way: performs the effects that an adapter's flow yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.adapter import Done, Effect, Learn, Lookup, Owners, Recall, Refuse, Register, Request, Response
+from gateway.attempts import Attempts
+from gateway.deadline import Deadline
+from gateway.memory import Memory
+from gateway.model.activity import Receipt
+from gateway.state.store import Store
+
+
+class Conversation:
+    """Knows the deadline, and what has arrived so far."""
+
+    __slots__ = (
+        "_attempts",
+        "_deadline",
+        "_done",
+        "_memory",
+        "_plain",
+        "_provider",
+        "_refused",
+        "_store",
+        "_timeout",
+    )
+
+    def __init__(
+        self,
+        provider: str,
+        attempts: Attempts,
+        store: Store,
+        memory: Memory,
+        deadline: Deadline,
+        timeout: float,
+        *,
+        plain: bool = False,
+    ) -> None:
+        self._provider = provider
+        self._attempts = attempts
+        self._store = store
+        self._memory = memory
+        self._deadline = deadline
+        self._timeout = timeout
+        self._plain = plain  # a login has no token to put on its requests
+        self._done: list[str] = []
+        self._refused: dict[str, str] = {}
+
+    async def perform(self, effect: Effect) -> Any:
+        """Do what the effect says; see each effect for what is sent back."""
+        match effect:
+            case Request():
+                return await self._send(effect)
+            case Lookup():
+                return await self._store.lookup(self._provider, effect.entity, effect.ids)
+            case Owners():
+                return await self._store.owners(self._provider, effect.entity, effect.vendor_ids)
+            case Register():
+                return await self._register(effect)
+            case Done():
+                self._done += effect.ids
+            case Refuse():
+                self._refused[effect.id] = effect.reason
+            case Recall():
+                return await self._memory.recall(effect.question)
+            case Learn():
+                await self._learn(effect)
+        return None
+
+    async def _send(self, request: Request) -> Response:
+        send = self._attempts.send_plain if self._plain else self._attempts.send
+        return await send(request, self._deadline, self._timeout)
+
+    async def _register(self, effect: Register) -> str:
+        async with self._store.claim(self._provider, effect.entity, effect.id) as known:
+            if known is not None:
+                return known
+            created = effect.read(await self._send(effect.request))
+            await self._store.bind(self._provider, effect.entity, {effect.id: created})
+            return created
+
+    async def _learn(self, effect: Learn) -> None:
+        if effect.items:
+            await self._store.put_items(effect.items)
+        if effect.forget_items:
+            await self._store.delete_items(effect.forget_items)
+        if effect.events:
+            await self._store.learn(effect.events)
+
+    def receipt(self, callers: Mapping[str, str]) -> Receipt:
+        """What became of the batch, in the caller's ids (`callers`: vendor's spelling → caller's)."""
+        return Receipt(
+            tuple(callers.get(id_, id_) for id_ in self._done),
+            {callers.get(id_, id_): reason for id_, reason in self._refused.items()},
+        )

@@ -1,0 +1,268 @@
+"""One configured account at a vendor: everything between "ask this" and bytes on the wire.
+
+    call(operation, question)
+      ▸ gates              throttle, bulkhead, breaker: may it be asked at all?
+        ▸ translation      the vendor's spelling of ids, names, dates
+          ▸ dialogue       the adapter's flow, effect by effect         (conversation.py)
+            ▸ attempts     credentials, host by host, with its share of the time
+              ▸ transport  one HTTP exchange
+          ◂ translation    the caller's spelling again
+
+One value or one ProviderError comes back. Its text is redacted: no secret of the options, no token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import Field, SecretStr
+
+from gateway.adapter import Adapter, Flow, Operation, Token
+from gateway.attempts import Attempts
+from gateway.conversation import Conversation
+from gateway.deadline import LEAST, MARGIN, Clock, Deadline
+from gateway.dialect import Dialect, PropertyName
+from gateway.dialogue import converse
+from gateway.errors import PassedOver, ProviderError, Throttled
+from gateway.memory import Memory
+from gateway.policies.breaker import Breaker, BreakerSettings, Permit
+from gateway.policies.budget import BudgetSettings, RetryBudget
+from gateway.policies.bulkhead import Bulkhead, BulkheadSettings
+from gateway.policies.hosts import HostOrder
+from gateway.policies.rate import Rate, RateSettings
+from gateway.policies.settings import Settings
+from gateway.policies.throttle import Throttle
+from gateway.state.store import Store
+from gateway.token import TokenKeeper
+from gateway.translation import hashed_ids, read, speak, spoken_ids
+from gateway.transport import AiohttpTransport, Transport
+from gateway.units import Duration, Size
+
+T = TypeVar("T")
+
+READS: Final[frozenset[Operation]] = frozenset({"recommend", "recommend_batch", "search"})
+"""The operations that answer a caller who waits: `timeout` holds for them, `write_timeout` for the rest."""
+RECEIPTS: Final[frozenset[Operation]] = frozenset({"track", "put_users", "put_items", "delete_items"})
+"""The operations whose result is what became of each event or change."""
+
+
+class PropertySettings(Settings):
+    """How one property is called and stored at this vendor."""
+
+    name: str = Field(min_length=1)
+    """What the vendor calls it."""
+    stored: Literal["date", "unix_s", "unix_ms"] | None = Field(None, alias="as")
+    """How the vendor stores dates: `date` (RFC 3339 text), `unix_s` or `unix_ms` (a number)."""
+
+
+class ProviderSettings(BudgetSettings, BulkheadSettings, RateSettings):
+    """How one provider is asked; every provider inherits `defaults`."""
+
+    timeout: Duration = Field("300ms", validate_default=True)
+    """One attempt of a read, to the last byte. An attempt gets at most (time left - 20 ms) / tries left."""
+    write_timeout: Duration = Field("10s", validate_default=True)
+    """One attempt of event delivery, catalogue changes, rules, training."""
+    connect_timeout: Duration = Field("500ms", validate_default=True)
+    """Opening a connection."""
+    attempts: int | None = Field(None, ge=1, le=10)
+    """Attempts of one request; attempt n goes to host n. Default: 2, or the number of hosts if greater."""
+    max_answer: Size = Field("4MiB", validate_default=True)
+    """A longer answer, after decompression, counts as malformed."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When the provider is left alone; one breaker for reads and one for writes."""
+    pseudonymize: bool = False
+    """True: users go to this vendor as keyed hashes (HMAC), from the first byte on."""
+    properties: dict[str, PropertySettings] = Field(default_factory=dict)
+    """How properties are called and stored at this vendor."""
+
+
+class Provider:
+    """Asks one vendor. All mutable state of an account lives in its parts: token, hosts, breakers, pool."""
+
+    def __init__(
+        self,
+        name: str,
+        adapter: Adapter,
+        settings: ProviderSettings,
+        store: Store,
+        *,
+        key: bytes,
+        memory: Memory,
+        transport: Transport | None = None,
+        clock: Clock = time.monotonic,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.name = name
+        self.adapter = adapter
+        self.settings = settings
+        rng = rng or random.Random()  # noqa: S311  # jitter, not secrets
+        self._store = store
+        self._memory = memory
+        self.clock = clock
+        self._sleep = sleep
+        self.dialect = _dialect(adapter, settings, key)
+        self._transport = transport or _transport(settings)
+        hosts = {name: HostOrder(tuple(urls), rng, clock) for name, urls in adapter.hosts().items()}
+        budget = RetryBudget(settings.retry_budget, clock)
+        self._attempts = Attempts(
+            adapter, self._transport, hosts, budget, attempts=settings.attempts, rng=rng, sleep=sleep
+        )
+        if adapter.over_http and (type(adapter).login is not Adapter.login):
+            self._attempts.token = TokenKeeper(self._login, clock)
+        self.reads = Breaker(settings.breaker, settings.timeout, clock, rng)
+        self.writes = Breaker(settings.breaker, settings.write_timeout, clock, rng)
+        self.bulkhead = Bulkhead(settings.max_in_flight)
+        self.throttle = Throttle(clock)
+        self._send_rate = Rate(settings.rate) if settings.rate else None
+        self._secrets = [secret.get_secret_value() for _, secret in adapter if isinstance(secret, SecretStr)]
+
+    @property
+    def token(self) -> TokenKeeper | None:
+        """The access token's keeper, where the vendor has logins."""
+        return self._attempts.token
+
+    async def call(self, operation: Operation, *arguments: Any, deadline: Deadline) -> Any:
+        """Perform one operation in the caller's words. Raises ProviderError, redacted.
+
+        The last provider of a list waits for the end of a throttle where that fits the deadline.
+        """
+        if not self.adapter.over_http:
+            return await self._converse(operation, arguments, deadline)
+        try:
+            return await self._admitted(operation, arguments, deadline)
+        except Throttled as error:
+            wait = error.retry_after
+            if deadline.after or wait + LEAST + MARGIN > deadline.left():
+                raise
+        await self._sleep(wait)
+        return await self._admitted(operation, arguments, deadline)
+
+    async def _admitted(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
+        """Through the gates: throttle, bulkhead, breaker. What happens is told to the breaker."""
+        write = operation not in READS
+        self._not_throttled()
+        self.bulkhead.enter(write)
+        try:
+            permit = (self.writes if write else self.reads).admit()
+            return await self._permitted(permit, operation, arguments, deadline)
+        finally:
+            self.bulkhead.leave(write)
+
+    async def _permitted(
+        self, permit: Permit, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline
+    ) -> Any:
+        started = self.clock()
+        try:
+            result = await self._converse(operation, arguments, deadline)
+        except PassedOver:
+            permit.cancelled()
+            raise
+        except ProviderError as error:
+            self._note(error, permit, self.clock() - started)
+            raise
+        except BaseException:  # a caller that hangs up is nobody's fault
+            permit.cancelled()
+            raise
+        permit.succeeded(self.clock() - started)
+        return result
+
+    def _not_throttled(self) -> None:
+        """Raises Throttled while the vendor asked to be left alone, or our own rate is spent."""
+        wait = self.throttle.wait()
+        if wait > 0:
+            raise Throttled("was throttled", retry_after=wait)
+        if self._send_rate is not None and (wait := self._send_rate.admit(self.clock())) > 0:
+            raise Throttled("the rate set for it is spent", retry_after=wait)
+
+    def _note(self, error: ProviderError, permit: Permit, seconds: float) -> None:
+        if error.counts:
+            permit.failed(seconds)
+        else:
+            permit.ignored()
+        if isinstance(error, Throttled):
+            self.throttle.note(error.retry_after)
+
+    async def _converse(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
+        timeout = self.settings.timeout if operation in READS else self.settings.write_timeout
+        conversation = Conversation(self.name, self._attempts, self._store, self._memory, deadline, timeout)
+        callers = await self._keep_way_back(operation, arguments)
+        try:
+            flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
+            result = await converse(flow, conversation)
+            if operation in RECEIPTS:
+                return conversation.receipt(callers)
+            known = await self._owners(hashed_ids(result))
+            return read(self.dialect, operation, arguments, result, known)
+        except ProviderError as error:
+            error.receipt = conversation.receipt(callers) if operation in RECEIPTS else None
+            self._redact(error)
+            raise
+
+    async def _keep_way_back(self, operation: Operation, arguments: tuple[Any, ...]) -> Mapping[str, str]:
+        """`{vendor's: caller's}` of what the operation writes; hashed ids go into the id map first."""
+        callers: dict[str, str] = {}
+        for entity, id_ in spoken_ids(operation, arguments):
+            callers[self.dialect.spell(entity, id_)] = id_
+            if hashed := self.dialect.hashed(entity, (id_,)):
+                await self._store.bind(self.name, entity, {id_: vendor for vendor, id_ in hashed.items()})
+        return callers
+
+    async def _owners(self, hashed: Sequence[tuple[Any, str]]) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for entity in {entity for entity, _ in hashed}:
+            known |= await self._store.owners(self.name, entity, [id_ for e, id_ in hashed if e == entity])
+        return known
+
+    def _redact(self, error: ProviderError) -> None:
+        """Take every secret out of what is said about an error."""
+        token = self.token.current() if self.token else None
+        for secret in (*self._secrets, token):
+            if secret:
+                error.detail = error.detail.replace(secret, "[secret]")
+                if error.vendor_message:
+                    error.vendor_message = error.vendor_message.replace(secret, "[secret]")
+        error.args = (error.detail,)
+
+    async def login(self) -> Token | None:
+        """Fetch a token ahead of the first request; None where the vendor has no login."""
+        if self.token is None:
+            return None
+        await self.token.fetched()
+        return None
+
+    async def _login(self) -> Token:
+        flow: Flow[Token] | None = self.adapter.login()
+        assert flow is not None  # noqa: S101  # there is a keeper only where there is a login
+        deadline = Deadline.within(self.clock, self.settings.write_timeout)
+        conversation = Conversation(
+            self.name, self._attempts, self._store, self._memory, deadline, self.settings.write_timeout, plain=True
+        )
+        try:
+            return await converse(flow, conversation)
+        except ProviderError as error:
+            self._redact(error)
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connections and of a login that runs."""
+        if self.token is not None:
+            await self.token.close()
+        await self._transport.close()
+
+
+def _transport(settings: ProviderSettings) -> Transport:
+    return AiohttpTransport(
+        connect_timeout=settings.connect_timeout,
+        max_answer=settings.max_answer,
+        max_connections=settings.max_in_flight,
+    )
+
+
+def _dialect(adapter: Adapter, settings: ProviderSettings, key: bytes) -> Dialect:
+    names = {caller: PropertyName(one.name, one.stored) for caller, one in settings.properties.items()}
+    return Dialect(adapter.user_ids, adapter.item_ids, key, properties=names, pseudonymize=settings.pseudonymize)
