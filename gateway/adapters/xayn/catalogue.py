@@ -2,6 +2,9 @@
 
 A document is a snippet, the text that its meaning is made of, and properties. The vendor replaces what it has
 of a document by what it is sent. A batch with a bad document is a 400 and stores the good ones all the same.
+
+The text that became the snippet stays a property too, unless there is no room for it there: it may be longer
+than a property can be. Any other property that does not fit refuses the item, so that none is lost in silence.
 """
 
 from __future__ import annotations
@@ -37,14 +40,16 @@ def put(changes: Sequence[Change], snippet_from: Sequence[str]) -> Flow[None]:
     """Feed items, up to 100 a call; refuse those that cannot become a document."""
     documents: list[dict[str, Any]] = []
     for change in changes:
-        snippet = _snippet(change.properties, snippet_from)
-        reason = _objection(change.properties)
-        if snippet is None:
-            reason = f"needs a text in one of {', '.join(snippet_from)}"
-        if reason is not None:
-            yield Refuse(change.id, reason)
+        source = _source(change.properties, snippet_from)
+        if source is None:
+            yield Refuse(change.id, f"needs a text in one of {', '.join(snippet_from)}")
+            continue
+        kept = _kept(change.properties, source)
+        reason = _objection(kept)
+        if reason is None:
+            documents.append({"id": change.id, "snippet": _cut(change.properties[source]), "properties": kept})
         else:
-            documents.append({"id": change.id, "snippet": snippet, "properties": change.properties})
+            yield Refuse(change.id, reason)
     for start in range(0, len(documents), MOST):
         yield from _ingest(documents[start : start + MOST])
 
@@ -76,13 +81,24 @@ def candidates() -> Flow[Listing]:
     return Listing(tuple(Listed(id_, id_) for id_ in found.documents))
 
 
-def _snippet(properties: Mapping[str, Any], snippet_from: Sequence[str]) -> str | None:
-    """The first text, cut to what the vendor takes at the end of a character."""
+def _source(properties: Mapping[str, Any], snippet_from: Sequence[str]) -> str | None:
+    """The first of these properties that has a text."""
     for name in snippet_from:
         text = properties.get(name)
         if isinstance(text, str) and text.strip():
-            return text.strip().encode()[:SNIPPET_BYTES].decode(errors="ignore")
+            return name
     return None
+
+
+def _cut(text: str) -> str:
+    """What the vendor takes of a text, ended at the end of a character."""
+    return text.strip().encode()[:SNIPPET_BYTES].decode(errors="ignore")
+
+
+def _kept(properties: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    if not _too_long(properties[source]) and len(msgspec.json.encode(properties)) <= PROPERTIES_BYTES:
+        return properties
+    return {name: value for name, value in properties.items() if name != source}
 
 
 def _objection(properties: Mapping[str, Any]) -> str | None:
