@@ -25,7 +25,7 @@ from gateway.adapter import (
     quoted,
 )
 from gateway.adapters.recomendo import letters, post, questions, wire
-from gateway.errors import Misconfigured, ProviderError, Refused, Unauthenticated
+from gateway.errors import Misconfigured, ProviderError, Refused, Unauthenticated, Unsupported
 from gateway.model.activity import Activity, Change, ErasureStatus, Event
 from gateway.model.control import DayUsage, Usage
 from gateway.model.filters import Filter
@@ -132,6 +132,8 @@ class Recomendo(Adapter):
 
     # What is asked.
     def recommend(self, query: Recommend) -> Flow[Recommendations]:
+        if query.kind not in self.kinds:
+            raise Unsupported(f"has no {query.kind}")
         predictions = yield from _predictions(questions.query_of(query))
         if questions.knows_only_the_history(query, predictions):
             query = questions.about_the_history(query)
