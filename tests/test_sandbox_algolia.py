@@ -358,3 +358,13 @@ async def test_as_large_as_movielens(aiohttp_client: OpenClient) -> None:
     assert warm < 0.05, f"a warm answer took {warm:.3f} s"
     assert cold < 0.5, f"an answer after an event took {cold:.3f} s"
     print(f"warm {warm * 1000:.1f} ms, cold {cold * 1000:.1f} ms")
+
+
+async def test_what_is_almost_json(aiohttp_client: OpenClient) -> None:
+    shop = await open_shop(aiohttp_client)
+    headers = {"X-Algolia-Application-Id": ALGOLIA_APPLICATION_ID, "X-Algolia-API-Key": ALGOLIA_ADMIN_API_KEY}
+    feed = b'{"requests": [{"action": "updateObject", "body": {"objectID": "odd", "value": %s}}]}'
+    for value, status in ((b"NaN", 400), (b'"\xff"', 400), (b'"\\ud800"', 200)):
+        async with shop.recommend.post("/1/indexes/films/batch", data=feed % value, headers=headers) as response:
+            assert response.status == status
+    assert await shop.call("GET", "/1/indexes/films/odd") == (200, {"objectID": "odd", "value": "?"})

@@ -7,6 +7,8 @@ by the authors of its Kotlin client, and are told here over a fixture of our own
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.sandbox.algolia.filter_lists import facet_filters, numeric_filters, optional_filters, tag_filters
 from gateway.sandbox.algolia.filters import FilterError, parse
@@ -172,3 +174,48 @@ def test_optional_filters_give_points() -> None:
     assert points([["color:red<score=3>", "kind:shirt<score=2>"]], summed=True) == [5, 2, 3, 0]
     assert points([["color:-red<score=2>"]]) == [0, 2, 0, 2]
     assert points([['color:"red"']]) == [0, 0, 0, 0]
+
+
+def written(clauses: list[list[tuple[bool, str, str]]]) -> str:
+    ors = [" OR ".join(f"{'NOT ' * no}{name}:{value}" for no, name, value in clause) for clause in clauses]
+    return " AND ".join(f"({one})" for one in ors)
+
+
+CLAUSES = st.lists(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["color", "kind"]), st.sampled_from(["red", "blue", "shirt"])),
+        min_size=1,
+        max_size=3,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(CLAUSES)
+def test_any_and_of_ors_means_what_it_says(clauses: list[list[tuple[bool, str, str]]]) -> None:
+    def holds(record: dict[str, Any], name: str, value: str) -> bool:
+        has = record.get(name, [])
+        return value in has if isinstance(has, list) else value == has
+
+    expected = "".join(
+        item
+        for item, record in RECORDS.items()
+        if all(any(holds(record, name, value) is not no for no, name, value in clause) for clause in clauses)
+    )
+    assert matching(parse(written(clauses))) == expected
+    assert matching(parse(written(clauses).replace("(", "").replace(")", ""))) == expected  # OR binds tighter
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "1", ":", "(", ")", "<", "=", ">", "!", '"', "\\", " AND ", " OR ", "NOT ", " TO ", "²"]
+        )
+    )
+)
+def test_nothing_but_a_filter_error_comes_of_nonsense(pieces: list[str]) -> None:
+    try:
+        parse("".join(pieces)).matches(RECORDS["1"])
+    except FilterError as wrong:
+        assert str(wrong)

@@ -198,7 +198,7 @@ class _Parser:
         self._at += 2
         self._take("sign", "=", "'='")
         score = self._now.text
-        if not score.isdigit():
+        if not (score.isascii() and score.isdigit()):
             raise self._unexpected("a whole number")
         self._at += 1
         self._take("sign", ">", "'>'")

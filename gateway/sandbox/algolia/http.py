@@ -27,7 +27,7 @@ CORS = {
 def json_answer(value: object, status: int = 200) -> web.Response:
     """A response as the vendor sends it."""
     return web.Response(
-        body=json.dumps(value, ensure_ascii=False).encode(),
+        body=json.dumps(value, ensure_ascii=False).encode(errors="replace"),
         status=status,
         headers={"Content-Type": "application/json; charset=UTF-8"},
     )
@@ -63,9 +63,13 @@ async def json_body(request: web.Request, *, html: bool = False) -> Any:
     if not body.strip():
         return {}
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number)
     except ValueError as wrong:
         raise Refused(400, f"Invalid JSON: {wrong}", html=html) from wrong
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 @web.middleware

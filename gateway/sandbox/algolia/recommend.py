@@ -93,8 +93,8 @@ class _Recommend:
         return self._task(request.match_info["index"], request)
 
     async def feed(self, request: web.Request) -> web.Response:
-        body = await json_body(request)
         require(request, "search")
+        body = await json_body(request)
         for acl in sorted(feeding.acls(body)):
             require(request, acl)
         name = request.match_info["index"]

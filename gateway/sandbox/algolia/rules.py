@@ -227,7 +227,7 @@ def _user_data(consequence: Mapping[str, Any]) -> object:
     if "userData" not in consequence:
         return None
     user_data = an_object(consequence["userData"], "rule.consequence.userData")
-    minified = json.dumps(user_data, separators=(",", ":"), ensure_ascii=False).encode()
+    minified = json.dumps(user_data, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
     if len(minified) > 1024:
         raise Refused(400, "rule.consequence.userData must not be larger than 1 kB")
     return user_data
