@@ -161,14 +161,14 @@ class AnswerCache:
         """Keep an answer in place of what was there. `subject`: empty for one that is nobody's.
 
         `asked_at`: the clock when the providers began to be asked. False where it is not kept: not to be
-        cached, too large, or overtaken by a drop; what was there is gone then too.
+        cached, too large (what was there is gone then too), or overtaken by a drop.
         """
+        if self._drops.after(asked_at, placement, subject):
+            return False
         if key in self._entries:
             self._remove(key)
         size = OVERHEAD + len(key) + len(subject) + answer.size()
         if not caching.life or size > self._max_bytes // LARGEST:
-            return False
-        if self._drops.after(asked_at, placement, subject):
             return False
         self._entries[key] = _Entry(answer, placement, subject, size, self._clock())
         self._by_placement.setdefault(placement, set()).add(key)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import Field
+
 from gateway import units
 from gateway.policies.settings import Settings
 
@@ -23,7 +25,7 @@ ROUNDING: Final = 1e-9
 class RateSettings(Settings):
     """Part of a provider's settings."""
 
-    rate: units.Rate | None = None
+    rate: units.Rate | None = Field(None, gt=0)
     """Requests sent to this provider, over all processes; above it the next provider is asked. Absent: no limit
     of our own, because the vendor's 429 is heeded anyway."""
 
