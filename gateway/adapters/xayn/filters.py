@@ -4,9 +4,11 @@
     {property: {"$gt" "$gte" "$lt" "$lte": number or RFC 3339}}
     {"$ids": [≤ 500]}      {"$and": [≤ 10]}      {"$or": [≤ 10]}
 
-A number, and a date, equals by `$gte` and `$lte` together. There is no negation. Combinators nest twice at
-most, and the `$and` that joins the parts of a whole filter is one of them. `$ids` is exact only where documents
-are not split (vendor's document, "Request Body schema", and FACTS.md §5).
+A number, and a date, equals by `$gte` and `$lte` together. A string equals by `$in`: of a property that holds
+arrays one element suffices, and such a one (indexed as `keyword[]`) the vendor compares by `$in` alone, a plain
+string by either (its own tests of the filter's types). There is no negation. Combinators nest twice at most,
+and the `$and` that joins the parts of a whole filter is one of them. `$ids` is exact only where documents are
+not split (vendor's document, "Request Body schema", and FACTS.md §5).
 """
 
 from __future__ import annotations
@@ -95,8 +97,10 @@ def _compare(leaf: Compare) -> Said | None:
 
 
 def _equal(name: str, value: object) -> Said | None:
-    if isinstance(value, bool) or _keyword(value):
+    if isinstance(value, bool):
         return {name: {"$eq": value}}
+    if _keyword(value):
+        return {name: {"$in": [value]}}
     bound = _bound(value)
     return None if bound is None else {"$and": [{name: {"$gte": bound}}, {name: {"$lte": bound}}]}
 
@@ -110,8 +114,13 @@ def _one_of(name: str, values: tuple[object, ...]) -> Said | None:
     return _combined("$or", [_equal(name, value) for value in dict.fromkeys(values)])
 
 
-def _sort(value: object) -> type:
-    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
+def _sort(value: object) -> str:
+    """What a property would have to be indexed as to equal this."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "date" if instant(value) else "keyword"
 
 
 def _keyword(value: object) -> bool:
