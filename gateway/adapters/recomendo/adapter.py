@@ -22,9 +22,8 @@ from gateway.adapter import (
     Response,
     Token,
     default_error,
-    quoted,
 )
-from gateway.adapters.recomendo import letters, post, questions, wire
+from gateway.adapters.recomendo import letters, post, questions, stored, wire
 from gateway.errors import Misconfigured, ProviderError, Refused, Unauthenticated, Unsupported
 from gateway.model.activity import Activity, Change, ErasureStatus, Event
 from gateway.model.control import DayUsage, Usage
@@ -34,8 +33,6 @@ from gateway.units import Duration
 from gateway.urls import BaseUrl
 
 MAX_SEEDS: Final = 50
-ERASED_AT_ONCE: Final = 500
-"""Events listed in one call while a user is erased: their answer stays far below any `max_answer`."""
 
 
 def _unreserved(name: str) -> str:
@@ -164,7 +161,7 @@ class Recomendo(Adapter):
     def erase_user(self, user: str) -> Flow[ErasureStatus]:
         """All events of the user, then the properties: `$delete` alone would drop only these."""
         try:
-            emptied = yield from _delete_events_of(user)
+            emptied = yield from stored.delete_events_of(user)
         except Unauthenticated:
             raise
         except Misconfigured:  # listing and deleting are PredictionIO's; an account may lack them
@@ -180,10 +177,10 @@ class Recomendo(Adapter):
         called = () if query.type is None else (("event", self._name_of(query.type)),)
         what = () if query.item is None else (("targetEntityId", query.item),)
         part = (("limit", "-1"),) if query.user is None else (("limit", str(query.limit)), ("reversed", "true"))
-        stored = yield from _stored_events(
+        found = yield from stored.events(
             ("entityType", "user"), *whose, *called, ("targetEntityType", "item"), *what, *part
         )
-        activities = [letters.activity_of(one, self._type_of) for one in stored]
+        activities = [letters.activity_of(one, self._type_of) for one in found]
         activities.sort(key=letters.time_of, reverse=True)
         return activities[: query.limit]
 
@@ -226,37 +223,3 @@ def life_of(token: object) -> float:
 def _predictions(query: Mapping[str, object]) -> Flow[wire.Predictions]:
     answer = yield Request("POST", "/v1/queries.json", json=query, hosts="predictions")
     return wire.read(answer, wire.Predictions)
-
-
-def _stored_events(*asked: tuple[str, str]) -> Flow[tuple[wire.StoredEvent, ...]]:
-    try:
-        answer = yield Request("GET", post.EVENTS, query=asked, hosts="events")
-    except Misconfigured as error:
-        if error.status == 404 and error.vendor_message == "Not Found":  # PredictionIO's word for "none"
-            return ()
-        raise
-    return wire.stored_events(answer)
-
-
-def _delete_events_of(user: str) -> Flow[bool]:
-    """Delete until none is listed any more. False where the vendor lists on what it says is deleted."""
-    deleted: set[str] = set()
-    while True:
-        stored = yield from _stored_events(
-            ("entityType", "user"), ("entityId", user), ("limit", str(ERASED_AT_ONCE))
-        )
-        left = [one.event_id for one in stored if one.event_id not in deleted]
-        if not left:
-            return not stored
-        for event_id in left:
-            yield from _delete_event(event_id)
-        deleted.update(left)
-
-
-def _delete_event(event_id: str) -> Flow[None]:
-    path = f"/v1/events/{quoted(event_id)}.json"
-    try:
-        yield Request("DELETE", path, hosts="events", route="/v1/events/{id}.json")
-    except Misconfigured as error:
-        if error.status != 404:  # gone already
-            raise
