@@ -164,6 +164,17 @@ def test_the_longest_unused_leaves_first() -> None:
     assert [name for name in names if not bench.has(name)] == [names[1]]
 
 
+def test_one_large_answer_drives_out_as_many_small_ones_as_it_must() -> None:
+    bench = Bench(max_bytes=100_000)
+    for n in range(200):
+        bench.put(b"%d" % n)
+    small = bench.cache.bytes // len(bench.cache)
+    before = len(bench.cache)
+    assert bench.put(b"large", b"x" * 10_000)
+    assert before - len(bench.cache) >= 10_000 // small
+    assert bench.cache.bytes <= 100_000
+
+
 def test_a_giant_is_not_kept_nor_what_it_would_replace() -> None:
     bench = Bench(max_bytes=MiB)
     assert bench.put(b"k", b"x" * (MiB // LARGEST - 3000))
@@ -232,6 +243,16 @@ def test_drops_are_remembered_in_bounded_memory_and_never_forgotten_wrongly() ->
     assert not drops.after(100.0, "home", b"never dropped")
     assert drops.after(5000.0, "home", b"5000")
     assert not drops.after(5001.0, "home", b"5000")
+
+
+def test_a_subject_dropped_again_is_remembered_by_its_last_drop() -> None:
+    drops = Drops()
+    for n in range(REMEMBERED):
+        drops.note_subject(b"%d" % n, float(n))
+    drops.note_subject(b"0", 20_000.0)
+    drops.note_subject(b"one more", 20_001.0)
+    assert drops.after(20_000.0, "home", b"0")
+    assert not drops.after(2.0, "home", b"never dropped"), "the oldest drop is now that of subject 1"
 
 
 # --- refreshes ---------------------------------------------------------------------------------------------------

@@ -83,12 +83,18 @@ async def test_when_the_last_hangs_up_the_flight_is_cancelled() -> None:
 
 async def test_who_comes_while_a_flight_is_being_cancelled_gets_a_new_one() -> None:
     flights, fetch, again = Flights[str](), Fetch(), Fetch()
-    again.gate.set_result("answer")
     caller = asyncio.create_task(flights.join(b"k", fetch))
     await settle()
     caller.cancel()
     await asyncio.sleep(0)
-    assert await flights.join(b"k", again) == ("answer", False)
+    second = asyncio.create_task(flights.join(b"k", again))
+    await settle()
+    assert (fetch.cancelled, again.started) == (1, 1)
+    third = asyncio.create_task(flights.join(b"k", again))
+    await settle()
+    again.gate.set_result("answer")
+    assert await second == ("answer", False)
+    assert await third == ("answer", True), "the end of the first flight must not hide the second"
 
 
 async def test_an_exception_goes_to_all() -> None:
