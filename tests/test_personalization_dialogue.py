@@ -69,8 +69,9 @@ async def test_a_profile_from_its_birth_to_its_end(account: Account) -> None:
     profile = await account.call("profile", "ann")
     assert profile.affinities == {"genre": {"Horror": 1, "Sci-Fi": 1}, "year": {"1979": 1}}
     assert profile.updated_at == datetime.fromtimestamp(START, UTC)
+    account.shop.clock.now += 1
     forgotten = await account.call("forget_profile", "ann")
-    assert forgotten.deleted_until == datetime.fromtimestamp(START, UTC)
+    assert forgotten.deleted_until == datetime.fromtimestamp(START + 1, UTC)
     with pytest.raises(Missing):
         await account.call("profile", "ann")
 
