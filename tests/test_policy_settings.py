@@ -17,7 +17,8 @@ from gateway.policies.settings import Settings
 for module in pkgutil.iter_modules(gateway.policies.__path__, "gateway.policies."):
     importlib.import_module(module.name)
 MODELS = sorted(
-    (m for m in Settings.__subclasses__() if m.__module__.startswith("gateway.")), key=lambda m: m.__name__
+    (m for m in Settings.__subclasses__() if m.__module__.startswith("gateway.policies.")),
+    key=lambda m: m.__name__,
 )
 
 
