@@ -252,6 +252,10 @@ class Adapter(BaseModel):
         """
         return [False] * len(parts)
 
+    def caller_options_complaint(self, options: Mapping[str, Any]) -> str | None:
+        """What is wrong inside a caller's `options` for this provider; None if nothing."""
+        return None
+
     # Credentials.
     def login(self) -> Flow[Token] | None:
         """How a token is had; None where the vendor has no login. Its requests are not `authorize`d."""

@@ -77,7 +77,9 @@ class Attempts:
         """The vendor's 2xx answer, with credentials on the request."""
         if self.token is None:
             return await self.send_plain(self._adapter.authorize(request, None), deadline, timeout)
-        token: str = self.token.current() or await _in_time(self.token.fetched(), deadline)
+        token = self.token.current()
+        if token is None:
+            token = await _in_time(self.token.fetched(), deadline)
         try:
             return await self.send_plain(self._adapter.authorize(request, token), deadline, timeout)
         except Unauthenticated:

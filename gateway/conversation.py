@@ -8,6 +8,7 @@ from typing import Any
 from gateway.adapter import Done, Effect, Learn, Lookup, Owners, Recall, Refuse, Register, Request, Response
 from gateway.attempts import Attempts
 from gateway.deadline import Deadline
+from gateway.dialogue import NOT_AS_DOCUMENTED, malformed
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.state.store import Store
@@ -78,7 +79,11 @@ class Conversation:
         async with self._store.claim(self._provider, effect.entity, effect.id) as known:
             if known is not None:
                 return known
-            created = effect.read(await self._send(effect.request))
+            answer = await self._send(effect.request)
+            try:
+                created = effect.read(answer)
+            except NOT_AS_DOCUMENTED as error:
+                raise malformed(error) from error
             await self._store.bind(self._provider, effect.entity, {effect.id: created})
             return created
 

@@ -77,8 +77,9 @@ def spoken_ids(operation: Operation, arguments: tuple[Any, ...]) -> tuple[tuple[
     """The ids that an operation writes: what a receipt names, and whose way back must be kept."""
     if operation == "track":
         events: Sequence[Event] = arguments[0]
-        users = tuple(("user", event.user) for event in events)
-        return users + tuple(("item", item.id) for event in events for item in event.items)
+        found: list[tuple[Entity, str]] = [("user", event.user) for event in events]
+        found += [("item", item.id) for event in events for item in event.items]
+        return tuple(found)
     if operation in ("put_users", "put_items"):
         entity: Entity = "user" if operation == "put_users" else "item"
         return tuple((entity, change.id) for change in arguments[0])
@@ -93,7 +94,7 @@ def hashed_ids(result: object) -> tuple[tuple[Entity, str], ...]:
     if isinstance(result, Recommendations):
         found = [("item", item.id) for item in result.items]
     elif isinstance(result, Listing):
-        found = [(entity, one.id) for one in result.entries for entity in ("user", "item")]  # type: ignore[misc]  # literals
+        found = [(entity, one.id) for one in result.entries for entity in ("user", "item")]
     elif isinstance(result, list):
         for one in result:
             if isinstance(one, Activity):

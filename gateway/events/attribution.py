@@ -1,0 +1,114 @@
+"""The recommendation id: what an answer was made from, packed, signed, and opaque to everybody else.
+
+    base64url( HMAC-SHA256(key, packed)[:16]  ‖  packed )       packed: MessagePack of `Credentials`
+
+It travels to the caller and back with events, so it must be compact and cannot be forged. Items are named by
+four bytes of a hash: enough to find the position of an item that the caller names again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+SIGNATURE: Final = 16
+"""Bytes of the HMAC that are kept: RFC 2104 §5 allows half of it."""
+
+
+class Credentials(msgspec.Struct, frozen=True, array_like=True):
+    """What an answer was made from."""
+
+    nonce: bytes
+    made_at: int
+    """Unix seconds."""
+    provider: str
+    placement: str
+    experiment: str | None = None
+    arm: str | None = None
+    query_id: str | None = None
+    """The vendor's own name of the answer."""
+    items: tuple[bytes, ...] = ()
+    """Four bytes of each item's hash, by rank."""
+    parts: tuple[int | None, ...] = ()
+    """Which part of each item matched; empty where no item has parts."""
+
+    def position(self, item: str) -> int | None:
+        """The item's 1-based rank in the answer."""
+        mark = fingerprint(item)
+        return self.items.index(mark) + 1 if mark in self.items else None
+
+    def part(self, item: str) -> int | None:
+        """Which part of the item the answer was about."""
+        position = self.position(item)
+        return self.parts[position - 1] if position and position <= len(self.parts) else None
+
+
+def fingerprint(item: str) -> bytes:
+    """Four bytes that stand for an item."""
+    return blake2b(item.encode(), digest_size=4).digest()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Credentials)
+
+
+class Signer:
+    """Makes and reads recommendation ids. The first key signs, all verify."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = tuple(keys)
+
+    def sign(self, credentials: Credentials) -> str:
+        """The recommendation id."""
+        packed = _encoder.encode(credentials)
+        return base64.urlsafe_b64encode(self._mac(self._keys[0], packed) + packed).rstrip(b"=").decode()
+
+    def read(self, recommendation_id: str) -> Credentials | None:
+        """What the id says; None where it is forged, foreign or damaged."""
+        try:
+            raw = base64.urlsafe_b64decode(recommendation_id + "=" * (-len(recommendation_id) % 4))
+        except ValueError:
+            return None
+        signature, packed = raw[:SIGNATURE], raw[SIGNATURE:]
+        if not any(hmac.compare_digest(signature, self._mac(key, packed)) for key in self._keys):
+            return None
+        try:
+            return _decoder.decode(packed)
+        except ValueError:
+            return None
+
+    @staticmethod
+    def _mac(key: bytes, packed: bytes) -> bytes:
+        return hmac.digest(key, packed, "sha256")[:SIGNATURE]
+
+
+def credentials(
+    *,
+    provider: str,
+    placement: str,
+    experiment: str | None,
+    arm: str | None,
+    query_id: str | None,
+    items: Iterable[tuple[str, int | None]],
+    made_at: float,
+) -> Credentials:
+    """What is signed for an answer; `items`: each item's id and part, by rank."""
+    ranked = tuple(items)
+    parts = tuple(part for _, part in ranked) if any(part is not None for _, part in ranked) else ()
+    return Credentials(
+        nonce=secrets.token_bytes(6),
+        made_at=int(made_at),
+        provider=provider,
+        placement=placement,
+        experiment=experiment,
+        arm=arm,
+        query_id=query_id,
+        items=tuple(fingerprint(id_) for id_, _ in ranked),
+        parts=parts,
+    )

@@ -1,0 +1,29 @@
+"""Log lines by structlog: JSON for machines or coloured text for people, one event a line, on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from gateway.config.model import Logs
+
+
+def set_up(logs: Logs) -> None:
+    """Configure logging for this process."""
+    level = logging.getLevelNamesMapping()[logs.level.upper()]
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if logs.format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks if logs.format == "json" else structlog.dev.set_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,243 @@
+"""The way of a request, in two phases. Every front calls these two and nothing else.
+
+    at_once(call)   plain synchronous code; a fresh cached answer leaves from here
+      credentials ▸ placement ▸ split (arm) ▸ cache
+    answer(call)    begins with at_once; everything that awaits
+      ▸ one flight a key ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
+
+Why this order: a cache above the split would serve one arm's answer to another's users; a stand-in's answer is
+cached too; a stale one is tried after *all* providers failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from gateway.access import Access
+from gateway.asked import Asked, asked_for_recommendations, asked_for_search
+from gateway.asker import Asker, ask_alone
+from gateway.deadline import Clock, Deadline
+from gateway.delivery import Call, Delivery, deliver
+from gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    InvalidRequest,
+    Mistake,
+    NoProviderCan,
+    Rejected,
+    Unavailable,
+)
+from gateway.events.attribution import Signer
+from gateway.model.query import Recommendations
+from gateway.model.wire import RecommendationRequest, SearchRequest
+from gateway.plan import Plan
+from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
+from gateway.policies.failover import Attempt, Failover, NoneAnswered
+from gateway.policies.flights import Flights
+from gateway.provider import Provider
+from gateway.rendering import render
+from gateway.server.mistakes import convert, decode
+from gateway.server.query import from_query
+from gateway.state.store import Store
+from gateway.tailoring import Ask, Tailor
+
+MISS: Final = "gateway; fwd=miss"
+
+
+class Pipeline:
+    """Answers questions. `plan` and `access` are swapped whole at a reload."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        access: Access,
+        store: Store,
+        signer: Signer,
+        cache: AnswerCache,
+        *,
+        clock: Clock = time.monotonic,
+        wall: Clock = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.plan = plan
+        self.access = access
+        self.signer = signer
+        self.cache = cache
+        self._store = store
+        self._clock = clock
+        self._wall = wall
+        self._rng = rng or random.Random()  # noqa: S311  # jitter, not secrets
+        self._flights: Flights[CachedAnswer] = Flights()
+
+    # --- phase one
+    def at_once(self, call: Call) -> Delivery | None:
+        """The answer if it is there; None if it must be fetched. Raises GatewayError."""
+        call.started = self._clock()
+        call.caller = self.access.identify(call.headers, "recommend")
+        call.asked = asked = self._read(call)
+        caching = asked.placement.caching
+        if caching is None:
+            return None
+        call.found = found = self.cache.lookup(asked.key, caching)
+        if found is None:
+            return None
+        if found.freshness == "fresh":
+            return self._deliver(call, found.answer, f"gateway; hit; ttl={int(found.ttl)}", found.ttl)
+        if found.freshness == "revalidate":
+            if found.due:
+                self._flights.launch(asked.key, lambda: self._renew(asked, caching))
+            return self._deliver(call, found.answer, f"gateway; hit; ttl={int(found.ttl)}", 0)
+        return None if found.due else self._deliver_stale(call, found)
+
+    def _read(self, call: Call) -> Asked:
+        assert call.caller is not None  # noqa: S101  # identified just before
+        if call.operation == "search":
+            search = decode(call.body, SearchRequest)
+            return asked_for_search(search, self.plan, call.caller, self.signer, call.headers)
+        if call.query is not None:
+            request = from_query(call.query, RecommendationRequest)
+        elif call.value is not msgspec.UNSET:
+            request = convert(call.value, RecommendationRequest)
+        else:
+            request = decode(call.body, RecommendationRequest)
+        return asked_for_recommendations(request, self.plan, call.caller, self.signer, call.headers)
+
+    def _deliver(self, call: Call, answer: CachedAnswer, status: str, max_age: float) -> Delivery:
+        call.provider, call.cache_status = answer.provider, status
+        return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
+
+    def _deliver_stale(self, call: Call, found: Found) -> Delivery:
+        return self._deliver(call, found.answer, f"gateway; hit; fwd=stale; ttl={int(found.ttl)}", 0)
+
+    # --- phase two
+    async def answer(self, call: Call, ask: Ask | None = None, deadline: Deadline | None = None) -> Delivery:
+        """The answer. Raises GatewayError.
+
+        `ask`: how providers are asked, where questions travel together; `deadline`: where one holds for several.
+        """
+        delivery = self.at_once(call)
+        if delivery is not None:
+            return delivery
+        asked = call.asked
+        assert asked is not None  # noqa: S101  # at_once read it
+        deadline = deadline or self.deadline(call.headers)
+        try:
+            answer, status, age = await self._fetched(asked, ask, deadline)
+        except NoneAnswered as none:
+            if call.found is not None:
+                return self._deliver_stale(call, call.found)
+            if none.verdict != "empty":
+                raise self._problem(asked, none) from none
+            nobody = Recommendations(warnings=())
+            answer = render(asked, None, nobody, fallback=True, signer=self.signer, now=self._wall())
+            status, age = MISS, 0.0
+        except TimeoutError as late:
+            if call.found is not None:
+                return self._deliver_stale(call, call.found)
+            raise DeadlineExceeded("the deadline ended the request", attempts=[]) from late
+        return self._deliver(call, answer, status, age)
+
+    def deadline(self, headers: Mapping[str, str]) -> Deadline:
+        """When this request is over. Raises InvalidRequest (400) for a Request-Timeout that is no time."""
+        seconds = self.plan.configuration.server.deadline
+        wished = headers.get("Request-Timeout")
+        if wished is not None:
+            seconds = min(seconds, _positive(wished))
+        return Deadline.within(self._clock, seconds)
+
+    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> tuple[CachedAnswer, str, float]:
+        """The answer, what is said of the cache, and for how many seconds it is good."""
+        caching = asked.placement.caching
+        if caching is None:
+            return await self._ask(asked, ask, deadline), MISS, 0.0
+        async with asyncio.timeout(deadline.left()):
+            answer, collapsed = await self._flights.join(
+                asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
+            )
+        status = "gateway; fwd=miss; collapsed" if collapsed else "gateway; fwd=miss; stored"
+        return answer, status, caching.ttl
+
+    async def _fetch_and_keep(
+        self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline
+    ) -> CachedAnswer:
+        asked_at = self._clock()
+        try:
+            answer = await self._ask(asked, ask, deadline)
+        except NoneAnswered:
+            self.cache.refresh_failed(asked.key, caching)
+            raise
+        self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
+        return answer
+
+    async def _renew(self, asked: Asked, caching: Caching) -> CachedAnswer:
+        """Renew an answer that was served stale; nobody waits, so what goes wrong is noted and forgotten."""
+        deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline)
+        try:
+            return await self._fetch_and_keep(asked, caching, None, deadline)
+        except (NoneAnswered, GatewayError):
+            found = self.cache.lookup(asked.key, caching)
+            if found is None:
+                raise
+            return found.answer
+
+    async def _ask(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> CachedAnswer:
+        """One provider after the other. Raises NoneAnswered."""
+        asker = Asker() if ask is None else None
+        ask = ask or (asker.ask if asker and _has_many_seeds(asked) else ask_alone)
+
+        async def one(provider: Provider, deadline: Deadline) -> Recommendations:
+            return await Tailor(asked, provider).answer(ask, self._store, deadline)
+
+        named = [(provider.name, provider) for provider in asked.candidates.providers]
+        name, said, attempts = await Failover(one, self._clock).first(named, deadline)
+        fallback = bool(attempts)
+        return render(asked, name, said, fallback=fallback, signer=self.signer, now=self._wall())
+
+    def _problem(self, asked: Asked, none: NoneAnswered) -> GatewayError:
+        attempts = [_attempt(attempt) for attempt in none.attempts]
+        match none.verdict:
+            case "late":
+                return DeadlineExceeded("the deadline ended the request", attempts=attempts)
+            case "refused":
+                refusals = (attempt.error.vendor_message for attempt in none.attempts)
+                message = next((one for one in refusals if one), None)
+                return Rejected("every provider that was asked refused it", vendor_message=message)
+            case "failed":
+                return Unavailable("no provider answered", headers={"Retry-After": "1"}, attempts=attempts)
+        reasons = dict(asked.candidates.passed_over)
+        reasons |= {attempt.provider: str(attempt.error) for attempt in none.attempts}
+        return NoProviderCan(f"no provider of `{asked.placement.name}` can serve {asked.kind}", providers=reasons)
+
+    async def close(self) -> None:
+        """Break off what runs in the background."""
+        await self._flights.close()
+
+
+def _positive(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        mistake = Mistake("Request-Timeout", "must be a positive number of seconds, such as 0.3")
+        raise InvalidRequest([mistake], status=400)
+    return seconds
+
+
+def _has_many_seeds(asked: Asked) -> bool:
+    return len(getattr(asked.question, "items", ())) > 1
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "provider": attempt.provider,
+        "error": attempt.error.name,
+        "detail": str(attempt.error),
+        "ms": round(attempt.seconds * 1000, 1),
+    }

@@ -1,0 +1,209 @@
+"""The ordinary front: aiohttp before the pipeline. Requests become calls, deliveries become responses.
+
+Whatever goes wrong leaves from `_answered` as a problem: one place, so that no path can forget it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.asker import Asker
+from gateway.delivery import Call, Delivery
+from gateway.errors import (
+    GatewayError,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from gateway.model.wire import BatchRequest
+from gateway.server import problems
+from gateway.server.endpoints import ENDPOINTS
+from gateway.server.mistakes import decode
+from gateway.server.openapi import document
+from gateway.server.pages import docs_page, problem_page
+from gateway.server.runtime import Runtime
+from gateway.server.tracing import request_id, trace_id
+
+Handler = Callable[[web.Request, Call], Awaitable[Delivery]]
+
+JSON_TYPES: Final = frozenset({"application/json", "application/octet-stream", ""})
+"""aiohttp reports an untyped body as application/octet-stream."""
+HTML: Final = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+log = structlog.get_logger("gateway.request")
+
+
+class Front:
+    """Routes and handlers of one listener."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def app(self, *, admin: bool = False) -> web.Application:
+        """The operations; on the admin listener the state of the process too."""
+        app = web.Application(
+            client_max_size=self._runtime.configuration.server.max_body, middlewares=[self._answered]
+        )
+        for endpoint in ENDPOINTS:
+            app.router.add_route(endpoint.method, endpoint.path, self._handler(endpoint.name))
+            if endpoint.method == "GET":
+                app.router.add_route("HEAD", endpoint.path, self._handler(endpoint.name))
+        if admin:
+            app.router.add_get("/livez", self._handler("livez"))
+            app.router.add_get("/readyz", self._handler("readyz"))
+        return app
+
+    def _handler(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        handle: Handler = getattr(self, name)
+
+        async def handled(request: web.Request) -> web.StreamResponse:
+            call = Call(name, request.headers, started=time.monotonic())
+            request["call"] = call
+            return _response(await handle(request, call))
+
+        return handled
+
+    @web.middleware
+    async def _answered(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Every request ends here, well or as a problem, with one line in the log."""
+        started = time.monotonic()
+        trace = trace_id(request.headers)
+        try:
+            response = await handler(request)
+        except GatewayError as error:
+            response = self._problem(request, error, trace)
+        except web.HTTPException as error:
+            response = self._problem(request, _known(error), trace)
+        except ConnectionResetError:
+            raise
+        except Exception:
+            log.exception("internal", trace_id=trace, path=_route(request))
+            response = self._problem(request, Internal("a fault of the gateway's own"), trace)
+        response.headers["X-Request-Id"] = request_id(request.headers)
+        self._line(request, response.status, time.monotonic() - started, trace)
+        return response
+
+    def _problem(self, request: web.Request, error: GatewayError, trace: str) -> web.StreamResponse:
+        return _response(problems.delivery(error, instance=request.path, trace_id=trace))
+
+    def _line(self, request: web.Request, status: int, seconds: float, trace: str) -> None:
+        call: Call | None = request.get("call")
+        log.info(
+            "request",
+            method=request.method,
+            route=_route(request),
+            status=status,
+            ms=round(seconds * 1000, 2),
+            trace_id=trace,
+            placement=call.asked.placement.name if call and call.asked else None,
+            provider=call.provider if call else None,
+            cache=call.cache_status.removeprefix("gateway; ") or None if call else None,
+        )
+
+    # --- recommendations and search
+    async def recommend(self, request: web.Request, call: Call) -> Delivery:
+        call.body = await _json_body(request)
+        return await self._runtime.pipeline.answer(call)
+
+    async def recommend_by_url(self, request: web.Request, call: Call) -> Delivery:
+        call.query = tuple(request.query.items())
+        return await self._runtime.pipeline.answer(call)
+
+    async def search(self, request: web.Request, call: Call) -> Delivery:
+        call.body = await _json_body(request)
+        return await self._runtime.pipeline.answer(call)
+
+    async def recommend_batch(self, request: web.Request, call: Call) -> Delivery:
+        pipeline = self._runtime.pipeline
+        pipeline.access.identify(call.headers, "recommend")
+        batch = decode(await _json_body(request), BatchRequest)
+        deadline = pipeline.deadline(call.headers)
+        headers = CIMultiDict(request.headers)
+        headers.popall("If-None-Match", None)
+        trace = trace_id(request.headers)
+        asker = Asker()
+
+        async def one(index: int, value: object) -> bytes:
+            part = Call("recommend", headers, value=value)
+            try:
+                return (await pipeline.answer(part, asker.ask, deadline)).body
+            except GatewayError as error:
+                said = problems.problem(error, instance=f"{request.path}#/requests/{index}", trace_id=trace)
+                return msgspec.json.encode({"problem": said})
+
+        try:
+            results = await asyncio.gather(*(one(index, value) for index, value in enumerate(batch.requests)))
+        finally:
+            await asker.close()
+        body = b'{"results":[' + b",".join(results) + b"]}"
+        return Delivery(200, (("Content-Type", "application/json"), ("Cache-Control", "private, no-store")), body)
+
+    # --- documents
+    async def openapi(self, _request: web.Request, _call: Call) -> Delivery:
+        return Delivery(200, (("Content-Type", "application/json"),), document())
+
+    async def docs(self, _request: web.Request, _call: Call) -> Delivery:
+        return Delivery(200, HTML, docs_page())
+
+    async def problem(self, request: web.Request, _call: Call) -> Delivery:
+        page = problem_page(request.match_info["slug"])
+        if page is None:
+            raise NotFound("there is no such problem")
+        return Delivery(200, HTML, page)
+
+    # --- the state of the process
+    async def livez(self, _request: web.Request, _call: Call) -> Delivery:
+        return _state(200, {"alive": True})
+
+    async def readyz(self, _request: web.Request, _call: Call) -> Delivery:
+        state = self._runtime.readiness()
+        return _state(200 if state["ready"] else 503, state)
+
+
+def _state(status: int, state: dict[str, object]) -> Delivery:
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Delivery(status, headers, msgspec.json.encode(state))
+
+
+def _response(delivery: Delivery) -> web.StreamResponse:
+    return web.Response(status=delivery.status, headers=CIMultiDict(delivery.headers), body=delivery.body)
+
+
+def _route(request: web.Request) -> str:
+    """The path with names for ids: what may stand in logs."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"
+
+
+async def _json_body(request: web.Request) -> bytes:
+    if request.content_type not in JSON_TYPES:
+        raise UnsupportedMediaType(f"send application/json, not {request.content_type}")
+    return await request.read()
+
+
+def _known(error: web.HTTPException) -> GatewayError:
+    """What aiohttp itself refuses, in our words."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return MethodNotAllowed(f"this path takes {allowed}", headers={"Allow": allowed})
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return PayloadTooLarge("the body is larger than this gateway takes")
+    if error.status == 404:
+        return NotFound("there is no such path")
+    return Internal(f"unexpected {error.status}")

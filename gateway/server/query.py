@@ -1,0 +1,98 @@
+"""The URL form of a request for recommendations: the same members, written as query parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import InvalidRequest, Mistake
+from gateway.model.wire import RecommendationRequest
+from gateway.server.mistakes import convert
+
+REPEATED: Final = {"item": "items", "exclude": "exclude_items", "context": "context"}
+WORDS: Final = {"true": True, "false": False, "1": True, "0": False}
+
+
+def _number(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _truth(text: str) -> Any:
+    if text not in WORDS:
+        raise ValueError("must be true or false")
+    return WORDS[text]
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        raise ValueError('must be JSON, such as {"property": "genre", "eq": "Drama"}') from None
+
+
+SINGLE: Final[dict[str, tuple[tuple[str, ...], Callable[[str], Any]]]] = {
+    "placement": (("placement",), str),
+    "kind": (("kind",), str),
+    "user": (("user", "id"), str),
+    "facet_name": (("facet", "name"), str),
+    "facet_value": (("facet", "value"), str),
+    "count": (("count",), _number),
+    "filter": (("filter",), _json),
+    "exclude_seen": (("exclude_seen",), _truth),
+    "include": (("include",), lambda text: [one for one in text.split(",") if one]),
+    "recommendation_id": (("recommendation_id",), str),
+}
+
+
+def from_query(query: Sequence[tuple[str, str]], type_: type[RecommendationRequest]) -> RecommendationRequest:
+    """The request that the parameters say. Raises InvalidRequest naming every mistake as `?name`."""
+    mistakes: list[Mistake] = []
+    members: dict[str, Any] = {}
+    once: set[str] = set()
+    for name, text in query:
+        if name in REPEATED:
+            members.setdefault(REPEATED[name], []).append(text)
+        elif name not in SINGLE:
+            known = ", ".join(sorted((*REPEATED, *SINGLE)))
+            mistakes.append(Mistake(f"?{name}", f"is not a parameter here; the parameters are {known}"))
+        elif name in once:
+            mistakes.append(Mistake(f"?{name}", "must be given once"))
+        else:
+            once.add(name)
+            _put(members, name, text, mistakes)
+    try:
+        request = convert(members, type_)
+    except InvalidRequest as invalid:
+        mistakes += [Mistake(_parameter(m.pointer), m.message) for m in invalid.mistakes]
+    if mistakes:
+        raise InvalidRequest(mistakes)
+    return request
+
+
+def _put(members: dict[str, Any], name: str, text: str, mistakes: list[Mistake]) -> None:
+    path, read = SINGLE[name]
+    try:
+        value = read(text)
+    except ValueError as error:
+        mistakes.append(Mistake(f"?{name}", str(error)))
+        return
+    for step in path[:-1]:
+        members = members.setdefault(step, {})
+    members[path[-1]] = value
+
+
+def _parameter(pointer: str) -> str:
+    """The parameter that a JSON pointer into the request means."""
+    steps = pointer.strip("/").split("/")
+    for name, (path, _) in SINGLE.items():
+        if tuple(steps[: len(path)]) == path:
+            return f"?{name}"
+    for name, member in REPEATED.items():
+        if steps[0] == member:
+            return f"?{name}"
+    return pointer

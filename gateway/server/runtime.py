@@ -1,0 +1,121 @@
+"""What one process serves with. A reload builds the new parts, swaps them at once, lets the old ones drain."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from typing import Any, Final
+
+import structlog
+
+from gateway.access import Access
+from gateway.config import Changes, ConfigError, Configuration, Loaded, diff, effective, epoch
+from gateway.errors import ProviderError
+from gateway.events.attribution import Signer
+from gateway.memory import Memory
+from gateway.pipeline import Pipeline
+from gateway.plan import Plan, build
+from gateway.policies.cache import AnswerCache
+from gateway.provider import Provider
+from gateway.state.store import Store
+
+log = structlog.get_logger("gateway")
+
+DRAIN_LOOK: Final = 0.1
+"""Seconds between two looks at whether a replaced provider is idle."""
+
+
+class Runtime:
+    """The pipeline and what must be opened and closed around it."""
+
+    def __init__(self, loaded: Loaded, store: Store, pipeline: Pipeline, memory: Memory, key: bytes) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._memory = memory
+        self._key = key
+        self.pipeline = pipeline
+        self.ready = False
+        self._rejected: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def start(cls, loaded: Loaded, store: Store) -> Runtime:
+        """Open everything that a configuration names; tokens are fetched in the background."""
+        key = await store.secret("pseudonyms", lambda: secrets.token_bytes(32))
+        signing = [key.get_secret_value().encode() for key in loaded.configuration.server.signing_keys]
+        made = await store.secret("signing", lambda: secrets.token_bytes(32))
+        memory = Memory(store, time.monotonic)
+        configuration = loaded.configuration
+        plan = build(configuration, epoch(loaded, key), store, memory, key, None)
+        rng = random.Random()  # noqa: S311  # jitter, not secrets
+        cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
+        pipeline = Pipeline(plan, Access(configuration), store, Signer(signing or [made]), cache)
+        runtime = cls(loaded, store, pipeline, memory, key)
+        runtime._warm(plan.providers.values())
+        runtime.ready = True
+        return runtime
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is in force."""
+        return self._loaded.configuration
+
+    def apply(self, loaded: Loaded) -> Changes:
+        """Serve with another configuration from now on; what was replaced is closed when it is idle."""
+        old = self.pipeline.plan
+        changes = diff(effective(self._loaded), effective(loaded))
+        name = epoch(loaded, self._key)
+        plan = build(loaded.configuration, name, self._store, self._memory, self._key, old)
+        self.pipeline.access = Access(loaded.configuration)
+        self.pipeline.plan = plan
+        self._loaded, self._rejected = loaded, []
+        replaced = [one for key, one in old.providers.items() if plan.providers.get(key) is not one]
+        self._warm(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
+        self._in_background(self._close_when_idle(replaced, old))
+        return changes
+
+    def reject(self, error: ConfigError) -> None:
+        """Remember what is wrong with a file that was not taken."""
+        self._rejected = [str(mistake) for mistake in error.mistakes]
+
+    def readiness(self) -> dict[str, Any]:
+        """The body of /readyz."""
+        config = {"status": "rejected" if self._rejected else "ok", "errors": self._rejected}
+        return {"ready": self.ready, "epoch": self.pipeline.plan.epoch, "config": config}
+
+    def _warm(self, providers: Any) -> None:
+        for provider in providers:
+            self._in_background(_fetch_token(provider))
+
+    async def _close_when_idle(self, replaced: list[Provider], plan: Plan) -> None:
+        """Requests that began with the old plan may ask the old providers until their deadline is over."""
+        await asyncio.sleep(plan.configuration.server.deadline)
+        for provider in replaced:
+            while provider.bulkhead.in_flight:  # noqa: ASYNC110  # an event there would cost every request
+                await asyncio.sleep(DRAIN_LOOK)
+            await provider.close()
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Let go of everything. Requests must have ended."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pipeline.close()
+        for provider in self.pipeline.plan.providers.values():
+            await provider.close()
+        await self._store.close()
+
+
+async def _fetch_token(provider: Provider) -> None:
+    try:
+        await provider.login()
+    except ProviderError as error:
+        log.warning("login failed", provider=provider.name, error=error.name, detail=str(error))

@@ -1,0 +1,228 @@
+"""Fits one question to what a provider can say, and mends its answer to what was asked.
+
+    question ─▸ taken out: what the provider cannot say          ─▸ asked (one question, or one a seed)
+    answer   ─▸ fused ▸ filtered ▸ excluded ▸ scored ▸ cut to count ─▸ properties from the records
+
+Nothing is dropped in silence: what is taken out is made up for here, or a warning says so, or the provider is
+passed over (`Unsupported`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
+
+from gateway.adapter import Part
+from gateway.asked import Asked
+from gateway.deadline import Deadline
+from gateway.errors import NoAnswer, Unsupported
+from gateway.fusion import fuse
+from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
+from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet
+from gateway.provider import Provider
+
+OVERSAMPLE: Final = 3
+"""Times the count that is asked for where the gateway will leave some out (API.md §3)."""
+FUSED_SEEDS: Final = 5
+"""Seeds that are asked one by one where a vendor takes no set; the last ones given."""
+
+Ask = Callable[[Provider, Recommend | Search, Deadline], Awaitable[Recommendations]]
+
+
+class Records(Protocol):
+    """The gateway's own records of items."""
+
+    async def items(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        """`{id: properties}` of those on record."""
+
+
+class Tailor:
+    """One question for one provider: what is said to it, and what is left for the gateway to do."""
+
+    def __init__(self, asked: Asked, provider: Provider) -> None:
+        self._asked = asked
+        self._provider = provider
+        self._adapter = provider.adapter
+        self._strict = asked.placement.settings.strict
+        self._warnings: list[str] = []
+        self._left: tuple[Filter, ...] = ()
+        self._exclude: set[str] = {*asked.placement.hide}
+        self._question = self._fit(asked.question)
+
+    async def answer(self, ask: Ask, records: Records, deadline: Deadline) -> Recommendations:
+        """The mended answer. Raises ProviderError, NoAnswer where nothing is left of it."""
+        said = await self._ask(ask, deadline)
+        if said.facets:
+            return replace(said, facets=said.facets[: self._asked.question.count], warnings=self._all(said))
+        items = await self._mended(said.items, records)
+        if not items:
+            raise NoAnswer("nothing to recommend")
+        return replace(said, items=items, warnings=self._all(said))
+
+    def _all(self, said: Recommendations) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._warnings, *said.warnings)))
+
+    # --- what is said
+    def _fit(self, question: Recommend | Search) -> Recommend | Search:
+        tree = self._fit_filter(question.filter)
+        exclude = self._fit_excluded(question)
+        if isinstance(question, Recommend):
+            fitted: Recommend | Search = replace(question, contexts=self._fit_contexts(question))
+        else:
+            fitted = replace(question, hybrid=question.hybrid and self._says("hybrid", "a hybrid search"))
+        if question.user is not None and question.user.id is None and "history" not in self._adapter.says:
+            fitted = self._without_history(fitted)
+        return replace(
+            fitted,
+            filter=tree,
+            exclude_items=exclude,
+            exclude_seen=self._fit_seen(question),
+            count=self._fit_count(question.count),
+            properties=question.properties or bool(self._left),
+            options=self._asked.options.get(self._provider.name, {}),
+            snippets=self._snippets(question),
+        )
+
+    def _fit_filter(self, tree: Filter | None) -> Filter | None:
+        parts = conjuncts(tree)
+        if not parts:
+            return None
+        can = self._adapter.expressible([self._provider.dialect.filter(part) for part in parts])
+        self._left = tuple(part for part, said in zip(parts, can, strict=True) if not said)
+        for part in self._left:
+            names = {leaf.property if isinstance(leaf, Compare) else "ids" for leaf in leaves(part)}
+            self._warnings += [f"filter on `{name}` applied by the gateway" for name in sorted(names)]
+        return conjunction([part for part, said in zip(parts, can, strict=True) if said])
+
+    def _fit_excluded(self, question: Recommend | Search) -> tuple[str, ...]:
+        self._exclude |= {*question.exclude_items}
+        if isinstance(question, Recommend):
+            self._exclude |= {*question.items}
+        if "exclude_items" not in self._adapter.says:
+            return ()
+        return tuple(dict.fromkeys((*question.exclude_items, *sorted(self._asked.placement.hide))))
+
+    def _fit_seen(self, question: Recommend | Search) -> bool | None:
+        wanted = question.exclude_seen
+        if wanted is None:
+            return None
+        if ("exclude_seen" if wanted else "include_seen") in self._adapter.says:
+            return wanted
+        if not wanted:
+            self._warnings.append(f"{self._provider.name} cannot be told to show what was seen")
+            return None
+        history = question.user.history if question.user else ()
+        self._exclude |= {seen.item for seen in history}
+        self._warnings.append("exclude_seen applied by the gateway to the history given")
+        return None
+
+    def _fit_contexts(self, question: Recommend) -> tuple[str, ...]:
+        return question.contexts if question.contexts and self._says("contexts", "contexts") else ()
+
+    def _says(self, part: Part, what: str) -> bool:
+        if part in self._adapter.says:
+            return True
+        if self._strict:
+            raise Unsupported(f"has no {what.removeprefix('a ')}")
+        warning = f"{self._provider.name} has no {what.removeprefix('a ')}: ignored"
+        wanted = self._asked.question
+        if (part == "hybrid" and isinstance(wanted, Search) and wanted.hybrid) or part == "contexts":
+            self._warnings.append(warning)
+        return False
+
+    def _without_history(self, question: Recommend | Search) -> Recommend | Search:
+        """A user of whom only a history is known, for a provider that takes none."""
+        if isinstance(question, Recommend) and question.kind == "for_you":
+            raise Unsupported("takes no history in place of a user id")
+        return replace(question, user=None)
+
+    def _fit_count(self, count: int) -> int:
+        bound = self._adapter.max_count
+        if count > bound:
+            self._warnings.append(f"{self._provider.name} gives at most {bound} items")
+        if self._left:
+            return min(bound, OVERSAMPLE * count)
+        spare = 0 if "exclude_items" in self._adapter.says else len(self._exclude)
+        return min(bound, count + min(spare, (OVERSAMPLE - 1) * count))
+
+    def _snippets(self, question: Recommend | Search) -> tuple[Snippet, ...]:
+        origin = self._asked.origin
+        if origin is None or origin.provider != self._provider.name or "snippets" not in self._adapter.says:
+            return ()
+        seeds = question.items if isinstance(question, Recommend) else (question.item,)
+        parts = ((seed, origin.part(seed)) for seed in seeds if seed)
+        return tuple(Snippet(seed, part) for seed, part in parts if part is not None)
+
+    # --- asking
+    async def _ask(self, ask: Ask, deadline: Deadline) -> Recommendations:
+        question = self._question
+        if isinstance(question, Recommend):
+            most = self._adapter.seeds.get(question.kind, 1)
+            if len(question.items) > most:
+                return await self._ask_each(question, ask, deadline)
+        return await ask(self._provider, question, deadline)
+
+    async def _ask_each(self, question: Recommend, ask: Ask, deadline: Deadline) -> Recommendations:
+        """One question a seed, fused by rank. A seed without an answer takes nothing from the others."""
+        seeds = question.items[-FUSED_SEEDS:]
+        if len(question.items) > len(seeds):
+            self._warnings.append(f"only the last {len(seeds)} of {len(question.items)} items were used")
+        questions = [
+            replace(question, items=(seed,), snippets=tuple(s for s in question.snippets if s.item == seed))
+            for seed in seeds
+        ]
+        answers = await asyncio.gather(
+            *(ask(self._provider, one, deadline) for one in questions), return_exceptions=True
+        )
+        said: list[Recommendations] = []
+        for one in answers:
+            if isinstance(one, BaseException):
+                if not isinstance(one, NoAnswer):
+                    raise one
+            else:
+                said.append(one)
+        if not said:
+            raise NoAnswer("no seed had an answer")
+        query_id = next((one.query_id for one in said if one.query_id), None)
+        return Recommendations(
+            items=fuse([one.items for one in said], question.count),
+            data=tuple(entry for one in said for entry in one.data),
+            query_id=query_id,
+            cold_start=all(one.cold_start for one in said),
+            warnings=tuple(warning for one in said for warning in one.warnings),
+        )
+
+    # --- mending
+    async def _mended(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
+        kept = list({item.id: item for item in reversed(items) if item.id not in self._exclude}.values())[::-1]
+        least = self._asked.placement.settings.min_score.get(self._provider.name)
+        if least is not None:
+            kept = [item for item in kept if item.score is None or item.score >= least]
+        if self._left or self._asked.question.properties:
+            kept = await self._with_properties(kept, records)
+        if self._left:
+            kept = self._filtered(kept)
+        return tuple(kept[: self._asked.question.count])
+
+    async def _with_properties(self, items: list[Item], records: Records) -> list[Item]:
+        """The vendor's properties, else those on record."""
+        lacking = [item.id for item in items if not item.properties]
+        on_record: Mapping[str, dict[str, Any]] = await records.items(lacking) if lacking else {}
+        return [
+            item if item.properties else replace(item, properties=on_record.get(item.id, item.properties))
+            for item in items
+        ]
+
+    def _filtered(self, items: list[Item]) -> list[Item]:
+        known = [item for item in items if item.properties is not None]
+        if items and not known and any(isinstance(leaf, Compare) for part in self._left for leaf in leaves(part)):
+            raise Unsupported("the properties to filter by are not known of its items")
+        return [item for item in items if self._fits(item)]
+
+    def _fits(self, item: Item) -> bool:
+        if item.properties is None:
+            return False
+        return all(matches(part, item.id, item.properties) for part in self._left)
