@@ -24,7 +24,7 @@ async def test_case(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_bad_answers(case: Case) -> None:
     played = await check_spoiled(case)
-    assert played >= 50 * len(case.exchanges)
+    assert played >= 45 * len(case.exchanges)
 
 
 def test_every_adapter_has_its_cases() -> None:

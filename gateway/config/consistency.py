@@ -5,13 +5,14 @@ It looks at the plain values of the file, so that these mistakes are found besid
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 from gateway.config.mistakes import Path, Wrong
 from gateway.config.wording import did_you_mean
-from gateway.config.words import Address
+from gateway.config.words import SHA256, Address
 
 
 def inconsistencies(written: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -122,7 +123,9 @@ def _keys(written: Mapping[str, Any]) -> Iterator[Wrong]:
         digest, key = at(settings, "sha256"), at(settings, "key")
         if isinstance(key, str):
             digest = sha256(key.encode()).hexdigest()
-        if isinstance(digest, str) and first.setdefault(digest.lower(), name) != name:
+        if not isinstance(digest, str) or not re.fullmatch(SHA256, digest):
+            continue  # its section says what is wrong with it
+        if first.setdefault(digest.lower(), name) != name:
             yield Wrong(
                 ("auth", "api_keys", name),
                 f"is the same key as {first[digest.lower()]}; each caller needs its own",

@@ -132,7 +132,7 @@ def _too_deep(mark: Any) -> _TooDeep:
     return _TooDeep(problem=f"is nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
 
 
-QUOTED: Final = re.compile(r"""(['"])(?!<)[^'"]{2,}\1""")
+QUOTED: Final = re.compile(r"""(['"])(.*?)\1""")
 
 
 def _in_plain_words(error: yaml.YAMLError, name: str) -> Mistake:
@@ -149,8 +149,13 @@ def _in_plain_words(error: yaml.YAMLError, name: str) -> Mistake:
         said = "a tag (!…), which a configuration may not have; text that begins with ! needs quotation marks"
     elif "single document" in (error.context or ""):
         said = "a second document begins here (---); a configuration is one"
-    said = QUOTED.sub("…", said)
+    said = QUOTED.sub(_signs_only, said)
     return Mistake(name, line, column, "", said if isinstance(error, _TooDeep) else f"is not YAML: {said}")
+
+
+def _signs_only(quoted: re.Match[str]) -> str:
+    """PyYAML's own signs and names of tokens, `','` and `'<stream end>'`, say what is wrong; other text goes."""
+    return quoted[0] if len(quoted[2]) == 1 or quoted[2].startswith("<") else "…"
 
 
 # --- nodes ▸ values -------------------------------------------------------------------------------------------

@@ -52,10 +52,13 @@ def _lists(loaded: Loaded) -> Iterator[tuple[Path, Placement, tuple[str, ...]]]:
 
 
 def _can_be_down(loaded: Loaded) -> Iterator[Wrong]:
-    for path, _, names in _lists(loaded):
+    never_down = [one.options for one in loaded.configuration.providers.values() if not one.options.over_http]
+    for path, placement, names in _lists(loaded):
         if _over_http(loaded, names[-1]):
-            message = f"ends with {names[-1]}, which can be down; put a provider of the adapter local at the end"
-            yield Wrong(path, message)
+            advice = "put a provider of the adapter local at the end"
+            if never_down and not any(_serves(options, placement) for options in never_down):
+                advice = f"nothing that is never down serves {placement.kind}, but `cache` can bridge an outage"
+            yield Wrong(path, f"ends with {names[-1]}, which can be down; {advice}")
 
 
 def _over_http(loaded: Loaded, name: str) -> bool:
@@ -164,13 +167,14 @@ def _cannot(loaded: Loaded) -> Iterator[Wrong]:
 
 
 def _lacks(loaded: Loaded, placement: Placement, path: Path, name: str) -> Iterator[Wrong]:
-    options = loaded.configuration.providers[name].options
-    if placement.kind == "search":
-        serves = _can(options, ("search",))
-    else:
-        serves = placement.kind is None or placement.kind in options.kinds
-    if not serves:
+    if not _serves(loaded.configuration.providers[name].options, placement):
         yield Wrong(path, f"{name} does not serve {placement.kind}: it is always passed over here")
+
+
+def _serves(options: Adapter, placement: Placement) -> bool:
+    if placement.kind == "search":
+        return _can(options, ("search",))
+    return placement.kind is None or placement.kind in options.kinds
 
 
 def _short_keys(loaded: Loaded) -> Iterator[Wrong]:

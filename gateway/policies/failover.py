@@ -34,7 +34,7 @@ class Attempt(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class NoneAnswered(Exception):  # noqa: N818  # it is an outcome before it is an error
+class NoneAnswered(Exception):  # it is an outcome before it is an error
     """All were tried."""
 
     def __init__(self, attempts: Sequence[Attempt], verdict: Verdict) -> None:

@@ -111,8 +111,8 @@ def _plan(options: Options, query: Recommend) -> Plan:
 
 
 def _for_you(options: Options, query: Recommend) -> Plan:
-    if query.items or query.facet:
-        raise Unsupported("for_you takes neither items nor a facet")
+    if query.facet is not None:
+        raise Unsupported("for_you takes no facet")
     seeds = _seeds(query)
     if not seeds:
         return msgspec.structs.replace(_single(options, query, "trending_items", {}), cold_start=True)
@@ -123,9 +123,9 @@ def _for_you(options: Options, query: Recommend) -> Plan:
 
 
 def _seeds(query: Recommend) -> tuple[str, ...]:
-    """The user's last items, the newest first."""
+    """The items named, else the last of the user's history, else of the gateway's log; the newest first."""
     history = [seen.item for seen in query.user.history] if query.user else []
-    return tuple(dict.fromkeys(reversed(history or query.recent)))[:SEEDS]
+    return tuple(dict.fromkeys(reversed(query.items or history or query.recent)))[:SEEDS]
 
 
 def _trending_facets(options: Options, query: Recommend) -> Plan:
@@ -241,6 +241,7 @@ def _facet_score(raw: msgspec.Raw) -> FacetScore:
 def _data(results: Sequence[_Result]) -> tuple[dict[str, Any], ...]:
     """What rules add; said once, however many of a question's requests the rule applied to."""
     said: list[dict[str, Any]] = []
-    for result in results:
-        said += [one for one in result.user_data or () if one not in said]
+    for one in (one for result in results for one in result.user_data or ()):
+        if one not in said:
+            said.append(one)
     return tuple(said)
