@@ -55,7 +55,7 @@ records = st.dictionaries(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(trees, ITEM_IDS, records)
 def test_what_is_expressible_means_the_same_there(tree: Filter, item: str, record: dict[str, Any]) -> None:
     assume(expressible(tree))

@@ -126,7 +126,7 @@ wire_rules = sparse(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(wire_rules)
 @example({"objectID": "r", "consequence": {"params": {"promote": [{"objectID": "i1", "position": 0}]}}})
 @example(
