@@ -84,8 +84,10 @@ class ApiKey(Settings):
         return self
 
 
-Asymmetric = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-Symmetric = Literal["HS256", "HS384", "HS512"]
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "HS256", "HS384", "HS512",
+]  # fmt: skip
 
 
 class Jwt(Settings):
@@ -101,7 +103,7 @@ class Jwt(Settings):
     """The issuer's public key, PEM."""
     secret: Secret | None = None
     """The key that is shared with the issuer, for HS256, HS384 and HS512."""
-    algorithms: tuple[Asymmetric | Symmetric, ...] = Field(min_length=1)
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
     """The signatures that are taken."""
     scope_claim: str = "scope"
     """The claim that holds the scopes: text with spaces between them, or a list."""

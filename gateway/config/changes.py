@@ -21,6 +21,9 @@ RESTARTS: Final = (
 )  # fmt: skip
 
 
+ROUNDING: Final = 1e-9
+
+
 class Named(msgspec.Struct, frozen=True):
     """What became of the entries of one mapping."""
 
@@ -104,7 +107,7 @@ def _moves(old: Any, new: Any) -> Iterator[Moves]:
         before, after = at(old, name, "experiment"), at(new, name, "experiment")
         if before and after:
             share = _moving(before, after)
-            if share > 0:
+            if share > ROUNDING:
                 yield Moves(name, share)
 
 

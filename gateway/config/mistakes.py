@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 Path = tuple[str | int, ...]
-"""The way to a value from the top of the file: `("providers", "xayn", "options", "url")`."""
+"""The way to a value from the top of the file: `("providers", "mine", "options", "url")`."""
 
 
 class Mistake(msgspec.Struct, frozen=True, order=True):

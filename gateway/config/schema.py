@@ -85,7 +85,11 @@ def _by_adapter(provider: Schema, options: Mapping[str, Any], definitions: Schem
 
 
 def _let_in(schema: Schema, definitions: Schema) -> None:
-    """Let `${NAME}` stand wherever a single value does, here and below."""
+    """Let `${NAME}` stand wherever a single value does, here and below; and close mappings to other names."""
+    if "patternProperties" in schema:
+        schema.setdefault("additionalProperties", False)
+    for branch in schema.get("anyOf", ()):
+        _let_in(branch, definitions)
     for holder, key in _places(schema):
         inner = holder[key]
         _let_in(inner, definitions)
@@ -105,8 +109,6 @@ def _places(schema: Schema) -> Iterator[tuple[Any, Any]]:
             yield schema, member
     for index in range(len(schema.get("prefixItems", ()))):
         yield schema["prefixItems"], index
-    for branch in schema.get("anyOf", ()):
-        yield from _places(branch)
 
 
 def _is_single(schema: Schema, definitions: Schema) -> bool:

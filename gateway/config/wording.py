@@ -70,7 +70,10 @@ WORDS: Final[dict[str, Words]] = {
 
 def wrongs(error: ValidationError, model: type[BaseModel], written: Any, path: Path = ()) -> Iterator[Wrong]:
     """What pydantic found wrong with what was `written` at a path of the file, where a `model` should stand."""
-    for detail in error.errors(include_url=False, include_input=False):
+    details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_is_below(one["loc"], detail["loc"]) for one in details):
+            continue  # pydantic counts the valid entries alone
         inner, at_key = _inside(written, detail)
         kind = detail["type"]
         if kind == "extra_forbidden":
@@ -79,6 +82,10 @@ def wrongs(error: ValidationError, model: type[BaseModel], written: Any, path: P
             say = WORDS.get(kind)
             message = say(detail.get("ctx", {})) if say else detail["msg"]
             yield Wrong(path + inner, message, at_key)
+
+
+def _is_below(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _inside(written: Any, detail: ErrorDetails) -> tuple[Path, bool]:

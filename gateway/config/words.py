@@ -28,7 +28,7 @@ RIGHT: Final = {
 Name = Annotated[str, Field(pattern=NAME)]
 """What providers, placements, arms and keys are called."""
 
-LISTEN: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+LISTEN: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -44,9 +44,9 @@ class Address(msgspec.Struct, frozen=True):
         if isinstance(written, Address):
             return written
         found = LISTEN.fullmatch(written) if isinstance(written, str) else None
-        if found is None or int(found["port"]) > 65535:
+        if found is None or int(found[2]) > 65535:
             raise ValueError("must be HOST:PORT such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
-        return cls(found["host"].strip("[]"), int(found["port"]))
+        return cls(found[1].strip("[]"), int(found[2]))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -64,7 +64,7 @@ Listen = Annotated[
     Address,
     PlainValidator(Address.read),
     PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": f"^{LISTEN.pattern}$".replace("?P<", "?<")}),
+    WithJsonSchema({"type": "string", "pattern": f"^{LISTEN.pattern}$"}),
 ]
 """An `Address`, written HOST:PORT."""
 
