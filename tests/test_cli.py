@@ -195,7 +195,8 @@ def test_usage_mistakes_end_with_2(argv: list[str], capsys: pytest.CaptureFixtur
     ("argv", "module", "function", "expected"),
     [
         (
-            ["serve", "--config", "f.yaml", "--listen", "[::]:80", "--workers", "2"], "gateway.server.run", "serve",
+            ["serve", "--config", "f.yaml", "--listen", "[::]:80", "--workers", "2"],
+            "gateway.server.run", "serve",
             {"config": Path("f.yaml"), "overrides": {("server", "listen"): "[::]:80", ("server", "workers"): 2}},
         ),
         (

@@ -300,6 +300,12 @@ def test_files_that_are_named_are_known(tmp_path: Path) -> None:
     assert ("providers", "vendor", "options", "token") in loaded.filled
 
 
+def test_files_that_are_missing_are_known_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, VENDOR.replace("${TOKEN}", "${file:token}"))
+    assert caught.value.files == {tmp_path / "token"}
+
+
 def test_overrides_stand_above_the_file_and_are_named_in_mistakes(tmp_path: Path) -> None:
     listen = ("server", "listen")
     loaded = read(tmp_path, MINIMAL, overrides={listen: "127.0.0.1:0"})

@@ -104,6 +104,12 @@ def test_a_password_that_lacks_its_quotation_marks_is_not_repeated(secret: str) 
     assert "hunter2" not in mistake
 
 
+@settings(deadline=None)  # the machine is shared
+@given(st.text(alphabet="*&!|>%@`'\"[]{},#?:-<=~\\ \t\n", max_size=6), st.sampled_from(["", "'", '"', ":", "\n*"]))
+def test_no_text_of_the_file_is_in_what_is_said_of_it(before: str, after: str) -> None:
+    assert not any("hunter2" in mistake for mistake in refused(f"password: {before}hunter2{after}"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

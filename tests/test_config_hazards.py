@@ -62,6 +62,7 @@ def test_a_weight_of_0(tmp_path: Path) -> None:
         ("320ms", "300ms", 2, None),
         ("319ms", "300ms", 2, "timeouts of 300ms in all, which cannot fit the deadline of 319ms"),
         ("320ms", "50ms", 6, None),
+        ("319ms", "50ms", 6, "has 6 attempts of 50ms at least, which cannot fit the deadline of 319ms"),
         ("320ms", "50ms", 7, "has 7 attempts of 50ms at least, which cannot fit the deadline of 320ms"),
     ],
 )

@@ -132,11 +132,11 @@ def _too_deep(mark: Any) -> _TooDeep:
     return _TooDeep(problem=f"is nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
 
 
-QUOTED: Final = re.compile(r"""(['"])(.*?)\1""")
-
-
 def _in_plain_words(error: yaml.YAMLError, name: str) -> Mistake:
-    """A YAML mistake without the text that it quotes: that may be a secret that lacks its quotation marks."""
+    """A YAML mistake without the file's text, which may be a secret that lacks its quotation marks.
+
+    PyYAML's problems name signs and tokens, but for those of aliases and tags; its snippets are left out.
+    """
     if isinstance(error, ReaderError):
         return Mistake(name, 0, 0, "", f"is not UTF-8 text without control characters (at {error.position})")
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
@@ -149,13 +149,7 @@ def _in_plain_words(error: yaml.YAMLError, name: str) -> Mistake:
         said = "a tag (!…), which a configuration may not have; text that begins with ! needs quotation marks"
     elif "single document" in (error.context or ""):
         said = "a second document begins here (---); a configuration is one"
-    said = QUOTED.sub(_signs_only, said)
     return Mistake(name, line, column, "", said if isinstance(error, _TooDeep) else f"is not YAML: {said}")
-
-
-def _signs_only(quoted: re.Match[str]) -> str:
-    """PyYAML's own signs and names of tokens, `','` and `'<stream end>'`, say what is wrong; other text goes."""
-    return quoted[0] if len(quoted[2]) == 1 or quoted[2].startswith("<") else "…"
 
 
 # --- nodes ▸ values -------------------------------------------------------------------------------------------

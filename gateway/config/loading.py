@@ -69,7 +69,7 @@ def load(
     mistakes += [_placed(wrong, document, overrides) for wrong in found]
     if mistakes or reading.configuration is None:
         hidden = filling.secrets.union(_where_secrets_belong(document.value))
-        raise ConfigError(list({_redacted(mistake, hidden) for mistake in mistakes}))
+        raise ConfigError(list({_redacted(mistake, hidden) for mistake in mistakes}), filling.files)
     named, filled = frozenset(filling.files), frozenset(filling.filled)
     return Loaded(reading.configuration, file, named, document, written, filled)
 

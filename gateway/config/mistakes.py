@@ -7,7 +7,8 @@ A message never repeats a value from the environment or a file, nor one that sta
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path as FilePath
 from typing import Final
 
 import msgspec
@@ -34,8 +35,10 @@ class Mistake(msgspec.Struct, frozen=True, order=True):
 class ConfigError(Exception):
     """A configuration that cannot be used. `mistakes` holds all that is wrong with it, in the file's order."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake], files: Iterable[FilePath] = ()) -> None:
         self.mistakes = tuple(sorted(mistakes))
+        self.files = frozenset(files)
+        """The files that were named by `${file:…}`: a change of one may mend it."""
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
