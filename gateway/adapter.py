@@ -17,7 +17,7 @@ adapter need not do, because the core does it for every adapter:
 * defensive code: a LookupError, TypeError, ValueError or AttributeError after an answer becomes `Malformed`.
 
 An answer outside 2xx is thrown into the flow as the `ProviderError` that `error()` makes of it; a flow that
-knows better (Xayn's 409) catches it at its `yield`.
+knows better (a 409 that means "nothing yet") catches it at its `yield`.
 """
 
 from __future__ import annotations

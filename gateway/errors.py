@@ -91,7 +91,7 @@ class Malformed(Failed):
     def __init__(self, detail: str = "", *, status: int | None = None, place: str = "") -> None:
         super().__init__(detail, status=status)
         self.place = place
-        """Where in the adapter the answer did not fit: `xayn.py:88`."""
+        """Where in the adapter the answer did not fit: `vendor.py:88`."""
 
 
 class Throttled(ProviderError):

@@ -29,6 +29,7 @@ from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
 from gateway.errors import PassedOver, ProviderError, Throttled
 from gateway.memory import Memory
+from gateway.model.activity import Receipt
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.budget import BudgetSettings, RetryBudget
 from gateway.policies.bulkhead import Bulkhead, BulkheadSettings
@@ -195,11 +196,11 @@ class Provider:
             flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
-                return conversation.receipt(callers)
+                return self._receipt(conversation, callers)
             known = await self._owners(hashed_ids(result))
             return read(self.dialect, operation, arguments, result, known)
         except ProviderError as error:
-            error.receipt = conversation.receipt(callers) if operation in RECEIPTS else None
+            error.receipt = self._receipt(conversation, callers) if operation in RECEIPTS else None
             self._redact(error)
             raise
 
@@ -207,7 +208,8 @@ class Provider:
         """`{vendor's: caller's}` of what the operation writes; hashed ids go into the id map first."""
         callers: dict[str, str] = {}
         for entity, id_ in spoken_ids(operation, arguments):
-            callers[self.dialect.spell(entity, id_)] = id_
+            if operation != "track":  # a receipt for events names events, whose ids are not respelled
+                callers[self.dialect.spell(entity, id_)] = id_
             if hashed := self.dialect.hashed(entity, (id_,)):
                 await self._store.bind(self.name, entity, {id_: vendor for vendor, id_ in hashed.items()})
         return callers
@@ -220,13 +222,23 @@ class Provider:
 
     def _redact(self, error: ProviderError) -> None:
         """Take every secret out of what is said about an error."""
+        error.detail = self.redacted(error.detail)
+        if error.vendor_message:
+            error.vendor_message = self.redacted(error.vendor_message)
+        error.args = (error.detail,)
+
+    def redacted(self, text: str) -> str:
+        """A text of the vendor's without any secret of the options, and without the token."""
         token = self.token.current() if self.token else None
         for secret in (*self._secrets, token):
             if secret:
-                error.detail = error.detail.replace(secret, "[secret]")
-                if error.vendor_message:
-                    error.vendor_message = error.vendor_message.replace(secret, "[secret]")
-        error.args = (error.detail,)
+                text = text.replace(secret, "[secret]")
+        return text
+
+    def _receipt(self, conversation: Conversation, callers: Mapping[str, str]) -> Receipt:
+        receipt = conversation.receipt(callers)
+        refused = {id_: self.redacted(reason) for id_, reason in receipt.refused.items()}
+        return Receipt(receipt.done, refused)
 
     async def login(self) -> Token | None:
         """Fetch a token ahead of the first request; None where the vendor has no login."""

@@ -41,7 +41,7 @@ class Facet(msgspec.Struct, frozen=True):
 
 
 class Snippet(msgspec.Struct, frozen=True):
-    """The part of an item that an earlier answer was about (Xayn's snippet id)."""
+    """The part of an item that an earlier answer was about."""
 
     item: str
     part: int
@@ -104,7 +104,7 @@ class Item(msgspec.Struct, frozen=True):
     """What the vendor said of it; None where it said nothing."""
     snippet: str | None = None
     part: int | None = None
-    """Which part of the item matched (Xayn's `sub_id`)."""
+    """Which part of the item matched."""
 
 
 class FacetScore(msgspec.Struct, frozen=True):
