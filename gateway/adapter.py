@@ -212,7 +212,9 @@ class EventQuery(msgspec.Struct, frozen=True):
 class Adapter(BaseModel):
     """One vendor's language. Subclass it, declare what it can say, override the operations it has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     # What the vendor can say. Class variables, so that the configuration can be checked without an instance.
     kinds: ClassVar[Mapping[Kind, How]] = {}

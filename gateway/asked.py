@@ -17,7 +17,7 @@ from gateway.model import filters
 from gateway.model.filters import Filter
 from gateway.model.query import Facet, Kind, Recommend, Search, Seen, User
 from gateway.model.wire import RecommendationRequest, SearchRequest, WireFacet, WireUser
-from gateway.plan import Arm, Candidates, Placement, Plan
+from gateway.plan import Arm, Candidates, Placement, Plan, candidates
 from gateway.policies.key import cache_key
 
 NEEDS_SEEDS: Final[frozenset[str]] = frozenset({"similar_items", "bought_together", "looking_similar"})
@@ -137,6 +137,15 @@ def asked_for_search(
         snippet="snippet" in request.include,
     )
     return _ready(question, "search", placement, request, signer, unit_header, cold=False)
+
+
+def pin(asked: Asked, plan: Plan, name: str) -> Asked:
+    """The same question for one provider and no other. Raises InvalidRequest where there is none of that name."""
+    provider = plan.providers.get(name)
+    if provider is None:
+        known = ", ".join(sorted(plan.providers))
+        raise InvalidRequest([Mistake("Gateway-Provider", f"is no provider of this gateway; there are {known}")])
+    return msgspec.structs.replace(asked, candidates=candidates(asked.kind, [provider]))
 
 
 def placement_for(name: str, plan: Plan, caller: Caller) -> Placement:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from gateway.adapter import Adapter, Request, Response
-from gateway.deadline import Deadline
+from gateway.deadline import Clock, Deadline, Tried
 from gateway.errors import PassedOver, ProviderError, TimedOut, Unauthenticated
 from gateway.token import TokenKeeper
 from gateway.transport import Outgoing, Transport
@@ -60,11 +60,15 @@ class Attempts:
         hosts: Mapping[str, Hosts],
         budget: Budget,
         *,
+        provider: str,
         attempts: int | None,
         rng: random.Random,
+        clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._adapter = adapter
+        self._provider = provider
+        self._clock = clock
         self._transport = transport
         self._hosts = hosts
         self._budget = budget
@@ -103,7 +107,7 @@ class Attempts:
             url = order[attempt % len(order)]
             seconds = deadline.share(timeout, max(1, len(order) - attempt))
             try:
-                answer = await self._exchange(request, url, seconds)
+                answer = await self._exchange(request, url, seconds, deadline)
             except ProviderError as error:
                 failure = error
                 if not error.retry:
@@ -123,11 +127,29 @@ class Attempts:
         await self._sleep(pause)
         return True
 
-    async def _exchange(self, request: Request, url: str, seconds: float) -> Response:
-        answer = await self._transport.exchange(outgoing(request, url), seconds)
+    async def _exchange(self, request: Request, url: str, seconds: float, deadline: Deadline) -> Response:
+        if deadline.trail is None:
+            answer = await self._transport.exchange(outgoing(request, url), seconds)
+        else:
+            answer = await self._noted(request, url, seconds, deadline.trail)
         if 200 <= answer.status < 300:
             return answer
         raise self._adapter.error(answer)
+
+    async def _noted(self, request: Request, url: str, seconds: float, trail: list[Tried]) -> Response:
+        """The same, with a note of how it went."""
+        started = self._clock()
+        outcome: int | str = "cancelled"
+        try:
+            answer = await self._transport.exchange(outgoing(request, url), seconds)
+            outcome = answer.status
+        except ProviderError as error:
+            outcome = error.name
+            raise
+        finally:
+            ms = round((self._clock() - started) * 1000, 2)
+            trail.append(Tried(self._provider, url, request.route or request.path, outcome, ms))
+        return answer
 
 
 async def _in_time(waiting: Awaitable[T], deadline: Deadline) -> T:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -14,16 +16,30 @@ LEAST: Final = 0.050
 """Seconds that any attempt gets: less is not worth asking for."""
 
 
+class Tried(msgspec.Struct, frozen=True):
+    """One exchange with a vendor, for whoever asked to have the answer explained."""
+
+    provider: str
+    host: str
+    route: str
+    """The path with names for ids where the adapter gives one."""
+    outcome: int | str
+    """The status, or what went wrong before there was one."""
+    ms: float
+
+
 class Deadline:
     """A moment after which nobody waits any more. Narrowed once for each provider of a list."""
 
-    __slots__ = ("_clock", "after", "at")
+    __slots__ = ("_clock", "after", "at", "trail")
 
-    def __init__(self, clock: Clock, at: float, after: int = 0) -> None:
+    def __init__(self, clock: Clock, at: float, after: int = 0, trail: list[Tried] | None = None) -> None:
         self._clock = clock
         self.at = at
         self.after = after
         """How many providers could still be asked after the present one."""
+        self.trail = trail
+        """Where every exchange within this deadline is noted; None: nobody wants to know."""
 
     @classmethod
     def within(cls, clock: Clock, seconds: float) -> Deadline:
@@ -32,7 +48,7 @@ class Deadline:
 
     def before(self, others: int) -> Deadline:
         """The same moment, with that many providers still to come."""
-        return Deadline(self._clock, self.at, others)
+        return Deadline(self._clock, self.at, others, self.trail)
 
     def left(self) -> float:
         """Seconds; negative when over."""

@@ -29,6 +29,10 @@ class Call(msgspec.Struct):
     """Of the GET form; None for the POST form."""
     caller: Caller | None = None
     asked: Asked | None = None
+    explain: bool = False
+    """`Gateway-Explain: 1`, with the right to it."""
+    pinned: str | None = None
+    """`Gateway-Provider`: the one that is to be asked. Neither this nor `explain` is cached or counted."""
     found: Found | None = None
     """A stale answer from the cache."""
     started: float = 0.0

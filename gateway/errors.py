@@ -44,6 +44,8 @@ class ProviderError(Exception):
     """Does the circuit breaker count it as a failure?"""
     left: ClassVar[bool] = True
     """Did the request leave? One that never left may always be repeated."""
+    asked: ClassVar[bool] = True
+    """Was the provider asked at all? What it was not asked says nothing about it."""
 
     def __init__(self, detail: str = "", *, status: int | None = None) -> None:
         super().__init__(detail)
@@ -136,12 +138,14 @@ class Unsupported(ProviderError):
     """The provider cannot say this exactly. Raised by an adapter before its first request."""
 
     outcome = "unsupported"
+    asked = False
 
 
 class PassedOver(ProviderError):
     """The provider was not asked at all: no time left, bulkhead full, breaker open, own rate spent."""
 
     outcome = "failed"
+    asked = False
 
 
 # --- what the caller is told -------------------------------------------------------------------------------

@@ -20,12 +20,13 @@ from typing import Final
 import msgspec
 
 from gateway.access import Access
-from gateway.asked import Asked, asked_for_recommendations, asked_for_search
+from gateway.asked import Asked, asked_for_recommendations, asked_for_search, pin
 from gateway.asker import Asker, ask_alone
 from gateway.deadline import Clock, Deadline
 from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
     DeadlineExceeded,
+    Forbidden,
     GatewayError,
     InvalidRequest,
     Mistake,
@@ -34,6 +35,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.events.attribution import Signer
+from gateway.explaining import Explanation, attempt_told
 from gateway.model.query import Recommendations
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
@@ -80,9 +82,9 @@ class Pipeline:
         """The answer if it is there; None if it must be fetched. Raises GatewayError."""
         call.started = self._clock()
         call.caller = self.access.identify(call.headers, "recommend")
-        call.asked = asked = self._read(call)
+        call.asked = asked = self._for_ops(call, self._read(call))
         caching = asked.placement.caching
-        if caching is None:
+        if caching is None or call.explain or call.pinned:
             return None
         call.found = found = self.cache.lookup(asked.key, caching)
         if found is None:
@@ -108,6 +110,16 @@ class Pipeline:
             request = decode(call.body, RecommendationRequest)
         return asked_for_recommendations(request, self.plan, call.caller, self.signer, call.headers)
 
+    def _for_ops(self, call: Call, asked: Asked) -> Asked:
+        """What only ops may ask for: an explanation, or one provider and no other."""
+        explain, pinned = call.headers.get("Gateway-Explain"), call.headers.get("Gateway-Provider")
+        if explain is None and pinned is None:
+            return asked
+        if call.caller is None or not call.caller.may("ops"):
+            raise Forbidden("Gateway-Explain and Gateway-Provider need the scope `ops`")
+        call.explain, call.pinned = explain == "1", pinned
+        return asked if pinned is None else pin(asked, self.plan, pinned)
+
     def _deliver(self, call: Call, answer: CachedAnswer, status: str, max_age: float) -> Delivery:
         call.provider, call.cache_status = answer.provider, status
         return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
@@ -127,21 +139,50 @@ class Pipeline:
         asked = call.asked
         assert asked is not None  # noqa: S101  # at_once read it
         deadline = deadline or self.deadline(call.headers)
+        if call.explain or call.pinned:
+            return await self._answer_for_ops(call, asked, ask, deadline)
         try:
             answer, status, age = await self._fetched(asked, ask, deadline)
         except NoneAnswered as none:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
-            if none.verdict != "empty":
-                raise self._problem(asked, none) from none
-            nobody = Recommendations(warnings=())
-            answer = render(asked, None, nobody, fallback=True, signer=self.signer, now=self._wall())
-            status, age = MISS, 0.0
+            answer, status, age = self._concluded(asked, none), MISS, 0.0
         except TimeoutError as late:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
             raise DeadlineExceeded("the deadline ended the request", attempts=[]) from late
         return self._deliver(call, answer, status, age)
+
+    async def _answer_for_ops(self, call: Call, asked: Asked, ask: Ask | None, deadline: Deadline) -> Delivery:
+        """Past the cache; with the way of the request told where that is wanted."""
+        explanation = Explanation(asked, self._cached(asked)) if call.explain else None
+        if explanation is None:
+            answer = await self._ask_or_conclude(asked, ask, deadline, [])
+        else:
+            deadline.trail = explanation.exchanges
+            try:
+                answer = await self._ask_or_conclude(asked, ask, deadline, explanation.attempts)
+            except GatewayError as error:
+                error.members["explain"] = explanation.told()
+                raise
+            answer = explanation.added_to(answer)
+        return self._deliver(call, answer, "gateway; fwd=bypass", 0)
+
+    async def _ask_or_conclude(
+        self, asked: Asked, ask: Ask | None, deadline: Deadline, attempts: list[Attempt]
+    ) -> CachedAnswer:
+        try:
+            return await self._ask(asked, ask, deadline, attempts)
+        except NoneAnswered as none:
+            return self._concluded(asked, none)
+
+    def _cached(self, asked: Asked) -> str:
+        """What the cache would have said."""
+        caching = asked.placement.caching
+        if caching is None:
+            return "off"
+        found = self.cache.lookup(asked.key, caching)
+        return "miss" if found is None else f"{found.freshness}; ttl={int(found.ttl)}"
 
     def deadline(self, headers: Mapping[str, str]) -> Deadline:
         """When this request is over. Raises InvalidRequest (400) for a Request-Timeout that is no time."""
@@ -186,21 +227,29 @@ class Pipeline:
                 raise
             return found.answer
 
-    async def _ask(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> CachedAnswer:
-        """One provider after the other. Raises NoneAnswered."""
-        asker = Asker() if ask is None else None
-        ask = ask or (asker.ask if asker and _has_many_seeds(asked) else ask_alone)
+    async def _ask(
+        self, asked: Asked, ask: Ask | None, deadline: Deadline, failed: list[Attempt] | None = None
+    ) -> CachedAnswer:
+        """One provider after the other; those that did not answer are added to `failed`. Raises NoneAnswered."""
+        ask = ask or (Asker().ask if _has_many_seeds(asked) else ask_alone)
 
         async def one(provider: Provider, deadline: Deadline) -> Recommendations:
             return await Tailor(asked, provider).answer(ask, self._store, deadline)
 
         named = [(provider.name, provider) for provider in asked.candidates.providers]
-        name, said, attempts = await Failover(one, self._clock).first(named, deadline)
-        fallback = bool(attempts)
-        return render(asked, name, said, fallback=fallback, signer=self.signer, now=self._wall())
+        attempts: list[Attempt] = [] if failed is None else failed
+        name, said = await Failover(one, self._clock).first(named, deadline, attempts)
+        return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
+
+    def _concluded(self, asked: Asked, none: NoneAnswered) -> CachedAnswer:
+        """What is answered when nobody did: nothing, if somebody simply had nothing; else raises the problem."""
+        if none.verdict != "empty":
+            raise self._problem(asked, none) from none
+        nothing = Recommendations()
+        return render(asked, None, nothing, fallback=True, signer=self.signer, now=self._wall())
 
     def _problem(self, asked: Asked, none: NoneAnswered) -> GatewayError:
-        attempts = [_attempt(attempt) for attempt in none.attempts]
+        attempts = [attempt_told(attempt) for attempt in none.attempts]
         match none.verdict:
             case "late":
                 return DeadlineExceeded("the deadline ended the request", attempts=attempts)
@@ -232,12 +281,3 @@ def _positive(text: str) -> float:
 
 def _has_many_seeds(asked: Asked) -> bool:
     return len(getattr(asked.question, "items", ())) > 1
-
-
-def _attempt(attempt: Attempt) -> dict[str, object]:
-    return {
-        "provider": attempt.provider,
-        "error": attempt.error.name,
-        "detail": str(attempt.error),
-        "ms": round(attempt.seconds * 1000, 1),
-    }

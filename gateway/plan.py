@@ -89,7 +89,7 @@ def _placement(
     name: str, settings: PlacementSettings, configuration: Configuration, providers: Mapping[str, Provider]
 ) -> Placement:
     arms = {
-        arm: Arm(arm, {kind: _candidates(kind, [providers[one] for one in names]) for kind in (*KINDS, "search")})
+        arm: Arm(arm, {kind: candidates(kind, [providers[one] for one in names]) for kind in (*KINDS, "search")})
         for arm, names in settings.lists.items()
     }
     experiment = settings.experiment
@@ -118,7 +118,8 @@ def _fingerprint(settings: PlacementSettings, configuration: Configuration) -> s
     return blake2b(shaping.encode(), digest_size=8).hexdigest()
 
 
-def _candidates(kind: str, providers: list[Provider]) -> Candidates:
+def candidates(kind: str, providers: list[Provider]) -> Candidates:
+    """Of these providers those that can serve a kind."""
     able: list[Provider] = []
     passed_over: dict[str, str] = {}
     for provider in providers:

@@ -27,7 +27,8 @@ from gateway.conversation import Conversation
 from gateway.deadline import LEAST, MARGIN, Clock, Deadline
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
-from gateway.errors import PassedOver, ProviderError, Throttled
+from gateway.errors import ProviderError, Throttled
+from gateway.health import Health
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
@@ -111,8 +112,18 @@ class Provider:
         hosts = {name: HostOrder(tuple(urls), rng, clock) for name, urls in adapter.hosts().items()}
         budget = RetryBudget(settings.retry_budget, clock)
         self._attempts = Attempts(
-            adapter, self._transport, hosts, budget, attempts=settings.attempts, rng=rng, sleep=sleep
+            adapter,
+            self._transport,
+            hosts,
+            budget,
+            provider=name,
+            attempts=settings.attempts,
+            rng=rng,
+            clock=clock,
+            sleep=sleep,
         )
+        self._primaries = tuple(urls[0] for urls in adapter.hosts().values())
+        self.health = Health(clock)
         if adapter.over_http and (type(adapter).login is not Adapter.login):
             self._attempts.token = TokenKeeper(self._login, clock)
         self.reads = Breaker(settings.breaker, settings.timeout, clock, rng)
@@ -160,9 +171,6 @@ class Provider:
         started = self.clock()
         try:
             result = await self._converse(operation, arguments, deadline)
-        except PassedOver:
-            permit.cancelled()
-            raise
         except ProviderError as error:
             self._note(error, permit, self.clock() - started)
             raise
@@ -170,6 +178,7 @@ class Provider:
             permit.cancelled()
             raise
         permit.succeeded(self.clock() - started)
+        self.health.note(self.clock() - started, None)
         return result
 
     def _not_throttled(self) -> None:
@@ -181,6 +190,10 @@ class Provider:
             raise Throttled("the rate set for it is spent", retry_after=wait)
 
     def _note(self, error: ProviderError, permit: Permit, seconds: float) -> None:
+        if not error.asked:
+            permit.cancelled()
+            return
+        self.health.note(seconds, error)
         if error.counts:
             permit.failed(seconds)
         else:
@@ -240,12 +253,17 @@ class Provider:
         refused = {id_: self.redacted(reason) for id_, reason in receipt.refused.items()}
         return Receipt(receipt.done, refused)
 
-    async def login(self) -> Token | None:
-        """Fetch a token ahead of the first request; None where the vendor has no login."""
-        if self.token is None:
-            return None
-        await self.token.fetched()
-        return None
+    async def login(self) -> None:
+        """Have a token where the vendor has logins. Raises ProviderError."""
+        if self.token is not None and self.token.current() is None:
+            await self.token.fetched()
+
+    async def warm(self) -> None:
+        """Have a token and an open connection ahead of the next request. Raises ProviderError."""
+        if self.adapter.over_http:
+            await self.login()
+            for url in self._primaries:
+                await self._transport.open(url)
 
     async def _login(self) -> Token:
         flow: Flow[Token] | None = self.adapter.login()

@@ -162,6 +162,9 @@ class Wire:
             self.differences.append(f"unexpected request: {outgoing.method} {outgoing.url} {outgoing.body!r}")
         raise AssertionError("; ".join(self.differences))
 
+    async def open(self, url: str) -> None:
+        """Nothing to open."""
+
     async def close(self) -> None:
         """Nothing to close."""
 

@@ -37,6 +37,9 @@ class Transport(Protocol):
         Raises TimedOut, NotConnected (it never left), Disconnected, Malformed.
         """
 
+    async def open(self, url: str) -> None:
+        """Have a connection to this host ready. Raises NotConnected."""
+
     async def close(self) -> None:
         """Close idle connections; running exchanges are broken off."""
 
@@ -53,7 +56,9 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+                connector=aiohttp.TCPConnector(
+                    limit=self._max_connections, ttl_dns_cache=60, keepalive_timeout=60
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
                 skip_auto_headers=("accept", "content-type"),
@@ -92,6 +97,17 @@ class AiohttpTransport:
                 answer.close()
                 raise Malformed(f"the answer is longer than {self._max_answer} bytes", status=answer.status)
         return bytes(body)
+
+    async def open(self, url: str) -> None:
+        session = self._open()
+        assert session.connector is not None  # noqa: S101  # it has one until it is closed
+        request = aiohttp.ClientRequest("GET", URL(url), loop=asyncio.get_running_loop())
+        timeout = aiohttp.ClientTimeout(sock_connect=self._connect_timeout)
+        try:
+            connection = await session.connector.connect(request, [], timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            raise NotConnected("cannot connect") from error
+        connection.release()  # into the pool, unused
 
     async def close(self) -> None:
         if self._session is not None:

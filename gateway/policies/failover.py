@@ -50,19 +50,18 @@ class Failover(Generic[P, T]):
         self._ask = ask
         self._clock = clock
 
-    async def first(self, named: Sequence[tuple[str, P]], deadline: Deadline) -> tuple[str, T, list[Attempt]]:
-        """Name and answer of the first that has one, and the attempts before it. Raises NoneAnswered."""
-        attempts: list[Attempt] = []
+    async def first(
+        self, named: Sequence[tuple[str, P]], deadline: Deadline, attempts: list[Attempt]
+    ) -> tuple[str, T]:
+        """Name and answer of the first that has one; the attempts before it are added. Raises NoneAnswered."""
         for index, (name, provider) in enumerate(named):
             started = self._clock()
             try:
                 if not deadline.worth_trying():
                     raise PassedOver("no time left")
-                answer = await self._ask(provider, deadline.before(len(named) - index - 1))
+                return name, await self._ask(provider, deadline.before(len(named) - index - 1))
             except ProviderError as error:
                 attempts.append(Attempt(name, error, self._clock() - started))
-            else:
-                return name, answer, attempts
         raise NoneAnswered(attempts, verdict(attempts, in_time=deadline.worth_trying()))
 
 
