@@ -155,7 +155,9 @@ class Mistake(msgspec.Struct, frozen=True):
     """One thing wrong with a request: where (JSON pointer, or `?name` of a query) and what would be right."""
 
     pointer: str
+    """Where: a JSON pointer into the body (`/items/0`), or the query parameter (`?count`) or header."""
     message: str
+    """What would be right."""
 
 
 class GatewayError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -38,22 +38,55 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     in_query: Any = None
     """The type whose members are given as query parameters."""
     answers: Any = None
-    """The type of the 200 answer; None: not JSON of ours."""
+    """The type of the answer; None: not JSON of ours."""
+    statuses: tuple[int, ...] = (200,)
+    """With which the answer comes."""
     media_type: str = "application/json"
     cached: bool = False
     """May answer 304, and carries caching headers."""
     problems: tuple[type[GatewayError], ...] = ()
+    admin: bool = False
+    """On the admin listener alone."""
     example: Any = None
+    """A body that the demo answers; where there is no body, parameters by name."""
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
-    """The results in the order of the requests; each is an answer or `{"problem": …}`."""
+    """The results in the order of the requests."""
 
-    results: tuple[Answer | dict[str, Any], ...]
+    results: tuple[Any, ...]
+    """Each is an answer, or the problem that its request ended in."""
 
 
-_CALLS: Final = (InvalidRequest, Unauthorized, Forbidden, NotFound, PayloadTooLarge, Internal)
-_ANSWERS: Final = (NoProviderCan, Rejected, Unavailable, DeadlineExceeded)
+class Alive(msgspec.Struct, frozen=True):
+    """The process runs; nothing else is looked at."""
+
+    alive: bool
+    """Always true: a process that does not run answers nothing."""
+
+
+class ConfigState(msgspec.Struct, frozen=True):
+    """What became of the configuration file that was read last."""
+
+    status: Literal["ok", "rejected"]
+    """`rejected`: it was not taken, and what was in force before still is."""
+    errors: tuple[str, ...]
+    """All that is wrong with it."""
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """May requests be sent here? Only starting, draining or having no usable configuration speak against it."""
+
+    ready: bool
+    """With status 200 true, with 503 false."""
+    epoch: str
+    """Names the configuration in force."""
+    config: ConfigState
+
+
+_CALLS: Final = (InvalidRequest, Unauthorized, Forbidden, Internal)
+_BODIES: Final = (PayloadTooLarge, UnsupportedMediaType)
+_ANSWERS: Final = (NotFound, NoProviderCan, Rejected, Unavailable, DeadlineExceeded)
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
@@ -65,7 +98,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=RecommendationRequest,
         answers=Answer,
         cached=True,
-        problems=(*_CALLS, UnsupportedMediaType, *_ANSWERS),
+        problems=(*_CALLS, *_BODIES, *_ANSWERS),
         example={"placement": "home", "user": {"id": "u1"}, "count": 3, "include": ["properties"]},
     ),
     Endpoint(
@@ -78,6 +111,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=Answer,
         cached=True,
         problems=(*_CALLS, *_ANSWERS),
+        example={"placement": "home", "user": "u1", "count": 3, "include": ["properties"]},
     ),
     Endpoint(
         name="recommend_batch",
@@ -87,7 +121,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         about="Up to 50 requests at once, with one deadline for all.",
         takes=BatchRequest,
         answers=BatchAnswer,
-        problems=(*_CALLS, UnsupportedMediaType),
+        problems=(*_CALLS, *_BODIES),
         example={
             "requests": [{"placement": "home", "user": {"id": "u1"}}, {"kind": "trending_items", "count": 3}]
         },
@@ -101,7 +135,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=SearchRequest,
         answers=Answer,
         cached=True,
-        problems=(*_CALLS, UnsupportedMediaType, *_ANSWERS),
+        problems=(*_CALLS, *_BODIES, *_ANSWERS),
         example={"query": "comedy about a wedding", "count": 3, "include": ["properties"]},
     ),
     Endpoint(
@@ -111,9 +145,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         scope=None,
         about="This API as OpenAPI 3.1.",
         answers=dict[str, Any],
+        problems=(Internal,),
     ),
     Endpoint(
-        name="docs", method="GET", path="/docs", scope=None, about="This API for people.", media_type="text/html"
+        name="docs",
+        method="GET",
+        path="/docs",
+        scope=None,
+        about="This API for people.",
+        media_type="text/html",
+        problems=(Internal,),
     ),
     Endpoint(
         name="problem",
@@ -122,6 +163,28 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         scope=None,
         about="What a problem means, and what to do about it.",
         media_type="text/html",
-        problems=(NotFound,),
+        problems=(NotFound, Internal),
+        example={"slug": "deadline-exceeded"},
+    ),
+    Endpoint(
+        name="livez",
+        method="GET",
+        path="/livez",
+        scope=None,
+        about="Does the process run? Depends on nothing.",
+        answers=Alive,
+        admin=True,
+        problems=(Internal,),
+    ),
+    Endpoint(
+        name="readyz",
+        method="GET",
+        path="/readyz",
+        scope=None,
+        about="May requests be sent here? No vendor and no shared store that is down speaks against it.",
+        answers=Readiness,
+        statuses=(200, 503),
+        admin=True,
+        problems=(Internal,),
     ),
 )

@@ -59,12 +59,11 @@ class Front:
             client_max_size=self._runtime.configuration.server.max_body, middlewares=[self._answered]
         )
         for endpoint in ENDPOINTS:
+            if endpoint.admin and not admin:
+                continue
             app.router.add_route(endpoint.method, endpoint.path, self._handler(endpoint.name))
             if endpoint.method == "GET":
                 app.router.add_route("HEAD", endpoint.path, self._handler(endpoint.name))
-        if admin:
-            app.router.add_get("/livez", self._handler("livez"))
-            app.router.add_get("/readyz", self._handler("readyz"))
         return app
 
     def _handler(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

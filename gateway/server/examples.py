@@ -1,0 +1,54 @@
+"""What each operation answers, for the documents: values of the real types, so that they cannot be of another form."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import NotFound
+from gateway.model.wire import Answer, AnswerItem, Source
+from gateway.server.catalogue import example
+from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Readiness
+
+_ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
+
+_FOR_YOU: Final = Answer(
+    recommendation_id=_ID,
+    placement="home",
+    kind="for_you",
+    source=Source(provider="vendor-a", experiment="home-2026", arm="control", fallback=False, cold_start=False),
+    items=(
+        AnswerItem("1953", 1, 6.0684, {"title": "The Apartment", "genre": ["Comedy", "Drama"], "year": 1960}),
+        AnswerItem("912", 2, 5.7321, {"title": "Casablanca", "genre": ["Drama", "War"], "year": 1942}),
+        AnswerItem("1230", 3, 5.5519, {"title": "Annie Hall", "genre": ["Comedy"], "year": 1977}),
+    ),
+)
+_TRENDING: Final = Answer(
+    recommendation_id=_ID,
+    placement="default",
+    kind="trending_items",
+    source=Source(provider="vendor-b", experiment=None, arm=None, fallback=True, cold_start=False),
+    items=(AnswerItem("50", 1, 583.0), AnswerItem("258", 2, 509.0), AnswerItem("100", 3, 508.0)),
+)
+_SEARCH: Final = Answer(
+    recommendation_id=_ID,
+    placement="search",
+    kind="search",
+    source=Source(provider="vendor-b", experiment=None, arm=None, fallback=False, cold_start=False),
+    items=(AnswerItem("39", 1, 0.8132, {"title": "Four Weddings and a Funeral", "genre": ["Comedy"], "year": 1994}),),
+    warnings=("vendor-b has no hybrid search: ignored",),
+)
+
+ANSWERS: Final[dict[str, Any]] = {
+    name: msgspec.to_builtins(value)
+    for name, value in {
+        "recommend": _FOR_YOU,
+        "recommend_by_url": _FOR_YOU,
+        "recommend_batch": BatchAnswer((_TRENDING, {"problem": example(NotFound)})),
+        "search": _SEARCH,
+        "livez": Alive(True),
+        "readyz": Readiness(True, "6f1d0a3b9c42", ConfigState("ok", ())),
+    }.items()
+}
+"""By the operation's name."""
