@@ -133,7 +133,7 @@ async def _reload(runtime: Runtime, loaded: Loaded, args: argparse.Namespace) ->
             log.error("configuration rejected", mistake=str(mistake))
         return loaded
     changes = runtime.apply(fresh)
-    log.info("configuration taken", epoch=runtime.pipeline.plan.epoch, changes=str(changes))
+    log.info("configuration taken", epoch=runtime.pipeline.plan.epoch, changes=list(changes.lines()))
     return fresh
 
 

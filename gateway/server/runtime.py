@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,8 @@ from gateway.state.store import Store
 
 log = structlog.get_logger("gateway")
 
+KEEP_WARM: Final = 5.0
+"""Seconds between two looks at whether connections and tokens are there; also the most that having them takes."""
 DRAIN_LOOK: Final = 0.1
 """Seconds between two looks at whether a replaced provider is idle."""
 
@@ -53,7 +56,8 @@ class Runtime:
         cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
         pipeline = Pipeline(plan, Access(configuration), store, Signer(signing or [made]), cache)
         runtime = cls(loaded, store, pipeline, memory, key)
-        runtime._warm(plan.providers.values())
+        runtime._welcome(plan.providers.values())
+        runtime._in_background(runtime._keep_warm())
         runtime.ready = True
         return runtime
 
@@ -72,7 +76,7 @@ class Runtime:
         self.pipeline.plan = plan
         self._loaded, self._rejected = loaded, []
         replaced = [one for key, one in old.providers.items() if plan.providers.get(key) is not one]
-        self._warm(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
+        self._welcome(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
         self._in_background(self._close_when_idle(replaced, old))
         return changes
 
@@ -85,9 +89,20 @@ class Runtime:
         config = {"status": "rejected" if self._rejected else "ok", "errors": self._rejected}
         return {"ready": self.ready, "epoch": self.pipeline.plan.epoch, "config": config}
 
-    def _warm(self, providers: Any) -> None:
+    def _welcome(self, providers: Iterable[Provider]) -> None:
+        """New providers: their incidents are logged, their tokens and connections had ahead of a request."""
         for provider in providers:
-            self._in_background(_fetch_token(provider))
+            provider.reads.listen(_incident(provider.name, "reads"))
+            provider.writes.listen(_incident(provider.name, "writes"))
+            self._in_background(_warm(provider))
+
+    async def _keep_warm(self) -> None:
+        """After idle times too: connections that the other side closed are opened again, tokens renewed."""
+        while True:
+            await asyncio.sleep(KEEP_WARM)
+            for provider in self.pipeline.plan.providers.values():
+                if provider.reads.state == "closed":
+                    self._in_background(_warm(provider))
 
     async def _close_when_idle(self, replaced: list[Provider], plan: Plan) -> None:
         """Requests that began with the old plan may ask the old providers until their deadline is over."""
@@ -114,8 +129,21 @@ class Runtime:
         await self._store.close()
 
 
-async def _fetch_token(provider: Provider) -> None:
+async def _warm(provider: Provider) -> None:
     try:
-        await provider.login()
+        async with asyncio.timeout(KEEP_WARM):
+            await provider.warm()
     except ProviderError as error:
-        log.warning("login failed", provider=provider.name, error=error.name, detail=str(error))
+        log.debug("not warm", provider=provider.name, error=error.name, detail=str(error))
+    except TimeoutError:
+        log.debug("not warm", provider=provider.name, error="timed_out")
+
+
+def _incident(provider: str, operations: str) -> Callable[[str, str, str], None]:
+    """One line when a breaker opens, tries, or closes."""
+
+    def changed(old: str, new: str, why: str) -> None:
+        tell = log.info if new == "closed" else log.warning
+        tell(f"breaker {new}", provider=provider, operations=operations, was=old, why=why)
+
+    return changed
