@@ -62,7 +62,14 @@ class Memory:
             return self._facets(question)
         if question.items and question.kind == "similar_items":
             return self._answer(question, self._alike(question.items))
+        if question.kind == "bought_together":
+            self._check_known(question.items)
         return self._answer(question, ((id_, self._popularity.get(id_, 0.0)) for id_ in self._ranking))
+
+    def _check_known(self, seeds: Iterable[str]) -> None:
+        """Raises NoAnswer for seeds of which nothing was ever learned: what is popular does not go with them."""
+        if not any(seed in self._items or seed in self._popularity for seed in seeds):
+            raise NoAnswer("none of the items is known")
 
     async def _refresh(self) -> None:
         if self._clock() - self._looked < REFRESH:
@@ -133,13 +140,15 @@ class Memory:
         if question.filter is not None and not matches(question.filter, id_, properties):
             return False
         facet = question.facet if isinstance(question, Recommend) else None
-        return facet is None or (facet.name, facet.value) in set(values(properties))
+        return facet is None or facet.value is None or (facet.name, facet.value) in set(values(properties))
 
     def _facets(self, question: Recommend) -> Recommendations:
         assert question.facet is not None  # noqa: S101  # the API has checked it
         name = question.facet.name
         scores: Counter[str] = Counter()
         for id_, weight in self._popularity.items():
+            if not self._fits(question, id_, self._items.get(id_, {})):
+                continue
             for key, value in set(values(self._items.get(id_, {}))):
                 if key == name and isinstance(value, str):
                     scores[value] += weight  # type: ignore[assignment]  # a Counter of floats

@@ -31,17 +31,20 @@ from gateway.errors import (
     InvalidRequest,
     Mistake,
     NoProviderCan,
+    ProviderError,
     Rejected,
     Unavailable,
 )
 from gateway.events.attribution import Signer
 from gateway.explaining import Explanation, attempt_told
+from gateway.metrics import Metrics
 from gateway.model.query import Recommendations
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
 from gateway.policies.flights import Flights
+from gateway.policies.shadow import overlap
 from gateway.provider import Provider
 from gateway.rendering import render
 from gateway.server.mistakes import convert, decode
@@ -71,6 +74,7 @@ class Pipeline:
         self.access = access
         self.signer = signer
         self.cache = cache
+        self.metrics = Metrics()
         self._store = store
         self._clock = clock
         self._wall = wall
@@ -122,6 +126,7 @@ class Pipeline:
 
     def _deliver(self, call: Call, answer: CachedAnswer, status: str, max_age: float) -> Delivery:
         call.provider, call.cache_status = answer.provider, status
+        self.metrics.cache.labels(_outcome(status)).inc()
         return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
 
     def _deliver_stale(self, call: Call, found: Found) -> Delivery:
@@ -239,7 +244,28 @@ class Pipeline:
         named = [(provider.name, provider) for provider in asked.candidates.providers]
         attempts: list[Attempt] = [] if failed is None else failed
         name, said = await Failover(one, self._clock).first(named, deadline, attempts)
+        shadow = asked.placement.shadow
+        if shadow is not None and failed is None:
+            shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
         return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
+
+    async def _shadow(self, asked: Asked, name: str, served: Recommendations) -> None:
+        """Ask another provider the same, and note how its answer compares. What goes wrong is only counted."""
+        provider = self.plan.providers[name]
+        deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline).before(1)
+        started = self._clock()
+        items: list[str] = []
+        try:
+            said = await Tailor(asked, provider).answer(ask_alone, self._store, deadline)
+            outcome, items = "answered", [item.id for item in said.items]
+        except ProviderError as error:
+            outcome = "empty" if error.outcome == "empty" else error.name
+        labels = (asked.placement.name, name)
+        self.metrics.shadow.labels(*labels, outcome).inc()
+        self.metrics.shadow_duration.labels(*labels).observe(self._clock() - started)
+        if items:
+            both = overlap([item.id for item in served.items], items)
+            self.metrics.shadow_overlap.labels(*labels).observe(both)
 
     def _concluded(self, asked: Asked, none: NoneAnswered) -> CachedAnswer:
         """What is answered when nobody did: nothing, if somebody simply had nothing; else raises the problem."""
@@ -266,6 +292,18 @@ class Pipeline:
     async def close(self) -> None:
         """Break off what runs in the background."""
         await self._flights.close()
+        for placement in self.plan.placements.values():
+            if placement.shadow is not None:
+                await placement.shadow.close()
+
+
+def _outcome(cache_status: str) -> str:
+    """`hit`, `stale`, `miss`, `collapsed` or `bypass`."""
+    if "collapsed" in cache_status:
+        return "collapsed"
+    if "; hit" in cache_status:
+        return "stale" if "ttl=-" in cache_status else "hit"
+    return "bypass" if "bypass" in cache_status else "miss"
 
 
 def _positive(text: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from random import Random
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from gateway.config.traffic import Placement as PlacementSettings
 from gateway.memory import Memory
 from gateway.model.query import KINDS, Kind
 from gateway.policies.cache import Caching
+from gateway.policies.shadow import Shadow
 from gateway.policies.split import Split
 from gateway.provider import Provider
 from gateway.state.store import Store
@@ -48,6 +50,7 @@ class Placement(msgspec.Struct, frozen=True):
     """For requests that no unit assigns."""
     hide: frozenset[str]
     caching: Caching | None
+    shadow: Shadow | None
     fingerprint: str
     """Changes whenever its answers could: part of their cache keys."""
 
@@ -106,8 +109,15 @@ def _placement(
         first=next(iter(arms.values())),
         hide=frozenset(settings.hide),
         caching=caching,
+        shadow=_shadow(settings),
         fingerprint=_fingerprint(settings, configuration),
     )
+
+
+def _shadow(settings: PlacementSettings) -> Shadow | None:
+    if settings.shadow is None:
+        return None
+    return Shadow(settings.shadow.provider, settings.shadow.share, Random())  # noqa: S311  # a sample, no secret
 
 
 def _fingerprint(settings: PlacementSettings, configuration: Configuration) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from gateway.adapter import Operation
+from gateway.metrics import BREAKER, Sample
 from gateway.provider import Provider
 from gateway.server.runtime import Runtime
 
@@ -47,6 +49,21 @@ def _at(seconds: float | None) -> str | None:
 def _adapter_name(provider: Provider) -> str:
     """What `adapter:` says in the configuration."""
     return getattr(provider.settings, "adapter", type(provider.adapter).__name__)
+
+
+def samples(runtime: Runtime) -> Iterator[Sample]:
+    """The state that `/metrics` shows."""
+    state = runtime.readiness()
+    yield "gateway_config_rejected", "1 while a changed file is refused.", {}, state["config"]["status"] != "ok"
+    labels = {"epoch": state["epoch"], "revision": runtime.configuration.revision or ""}
+    yield "gateway_config_info", "The configuration in force.", labels, 1
+    yield "gateway_cache_bytes", "Cached answers, overhead included.", {}, runtime.pipeline.cache.bytes
+    for provider in runtime.pipeline.plan.providers.values():
+        for operations, breaker in (("reads", provider.reads), ("writes", provider.writes)):
+            labels = {"provider": provider.name, "operations": operations}
+            yield "gateway_breaker_state", "0 closed, 1 half open, 2 open.", labels, BREAKER[breaker.state]
+        labels = {"provider": provider.name}
+        yield "gateway_in_flight", "Calls under way.", labels, provider.bulkhead.in_flight
 
 
 def drop_cache(runtime: Runtime, placement: str | None) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""What the gateway counts, for Prometheus at `/metrics`. Labels are names of the configuration: bounded.
+
+State (breakers, cache, epoch) is read when it is scraped; what happens is counted as it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+Sample = tuple[str, str, dict[str, str], float]
+"""Name, what it is, labels, value."""
+
+
+class Metrics:
+    """One process's counters."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.cache = Counter(
+            "gateway_cache_outcomes", "Answers by what the cache did.", ["outcome"], registry=self._registry
+        )
+        self.shadow = Counter(
+            "gateway_shadow_requests",
+            "Shadow requests: answered, empty, or the error.",
+            ["placement", "provider", "outcome"],
+            registry=self._registry,
+        )
+        self.shadow_overlap = Histogram(
+            "gateway_shadow_overlap_ratio",
+            "overlap@k of shadow answers with what was served.",
+            ["placement", "provider"],
+            buckets=SHARES,
+            registry=self._registry,
+        )
+        self.shadow_duration = Histogram(
+            "gateway_shadow_duration_seconds",
+            "How long shadow answers took.",
+            ["placement", "provider"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+
+    def watch(self, read: Callable[[], Iterable[Sample]]) -> None:
+        """State that is read whenever somebody scrapes."""
+        self._registry.register(_Gauges(read))
+
+    def exposed(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self._registry)
+
+
+class _Gauges(Collector):
+    def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, what, labels, value in self._read():
+            family = families.setdefault(name, GaugeMetricFamily(name, what, labels=list(labels)))
+            family.add_metric(list(labels.values()), value)
+        yield from families.values()
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
