@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 from msgspec.structs import replace
 
 from gateway.adapter import Part
-from gateway.asked import Asked
+from gateway.asked import NEEDS_SEEDS, Asked
 from gateway.deadline import Deadline
 from gateway.errors import NoAnswer, Unsupported
 from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
-from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet
+from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet, User
 from gateway.provider import Provider
 
 OVERSAMPLE: Final = 3
@@ -70,11 +70,11 @@ class Tailor:
         tree = self._fit_filter(question.filter)
         exclude = self._fit_excluded(question)
         if isinstance(question, Recommend):
-            fitted: Recommend | Search = replace(question, contexts=self._fit_contexts(question))
+            fitted: Recommend | Search = self._fit_items(replace(question, contexts=self._fit_contexts(question)))
         else:
             fitted = replace(question, hybrid=question.hybrid and self._says("hybrid", "a hybrid search"))
-        if question.user is not None and question.user.id is None and "history" not in self._adapter.says:
-            fitted = self._without_history(fitted)
+        if question.user is not None and question.user.history and "history" not in self._adapter.says:
+            fitted = self._without_history(fitted, question.user)
         return replace(
             fitted,
             filter=tree,
@@ -133,8 +133,18 @@ class Tailor:
             self._warnings.append(warning)
         return False
 
-    def _without_history(self, question: Recommend | Search) -> Recommend | Search:
-        """A user of whom only a history is known, for a provider that takes none."""
+    def _fit_items(self, question: Recommend) -> Recommend:
+        """Items beside a kind that is not about items: only for a provider that says what they mean there."""
+        if not question.items or question.kind in NEEDS_SEEDS or question.kind in self._adapter.seeds:
+            return question
+        self._warnings.append(f"items are not used for {question.kind}")
+        return replace(question, items=())
+
+    def _without_history(self, question: Recommend | Search, user: User) -> Recommend | Search:
+        """For a provider that takes no history: the user's id alone, or nobody."""
+        if user.id is not None:
+            self._warnings.append(f"{self._provider.name} takes no history: ignored")
+            return replace(question, user=User(user.id))
         if isinstance(question, Recommend) and question.kind == "for_you":
             raise Unsupported("takes no history in place of a user id")
         return replace(question, user=None)
@@ -197,7 +207,11 @@ class Tailor:
 
     # --- mending
     async def _mended(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
-        kept = list({item.id: item for item in reversed(items) if item.id not in self._exclude}.values())[::-1]
+        best: dict[str, Item] = {}
+        for item in items:
+            if item.id not in self._exclude:
+                best.setdefault(item.id, item)
+        kept = list(best.values())
         least = self._asked.placement.settings.min_score.get(self._provider.name)
         if least is not None:
             kept = [item for item in kept if item.score is None or item.score >= least]
@@ -217,12 +231,11 @@ class Tailor:
         ]
 
     def _filtered(self, items: list[Item]) -> list[Item]:
-        known = [item for item in items if item.properties is not None]
-        if items and not known and any(isinstance(leaf, Compare) for part in self._left for leaf in leaves(part)):
+        compares = any(isinstance(leaf, Compare) for part in self._left for leaf in leaves(part))
+        known = [item for item in items if item.properties is not None] if compares else items
+        if items and not known:
             raise Unsupported("the properties to filter by are not known of its items")
-        return [item for item in items if self._fits(item)]
+        return [item for item in known if self._fits(item)]
 
     def _fits(self, item: Item) -> bool:
-        if item.properties is None:
-            return False
-        return all(matches(part, item.id, item.properties) for part in self._left)
+        return all(matches(part, item.id, item.properties or {}) for part in self._left)
