@@ -83,11 +83,11 @@ class Attempts:
             return await self.send_plain(self._adapter.authorize(request, None), deadline, timeout)
         token = self.token.current()
         if token is None:
-            token = await _in_time(self.token.fetched(), deadline)
+            token = await _in_time(self.token.fetched(), deadline.share(timeout, 1))
         try:
             return await self.send_plain(self._adapter.authorize(request, token), deadline, timeout)
         except Unauthenticated:
-            fresh = await _in_time(self.token.renewed(token), deadline)
+            fresh = await _in_time(self.token.renewed(token), deadline.share(timeout, 1))
             if fresh is None:
                 raise
         return await self.send_plain(self._adapter.authorize(request, fresh), deadline, timeout)
@@ -96,7 +96,7 @@ class Attempts:
         """The vendor's 2xx answer to a request that has its credentials, or needs none."""
         hosts = self._hosts[request.hosts]
         order = hosts.order()
-        tries = max(self._attempts or 2, len(order))
+        tries = self._attempts or max(2, len(order))
         self._budget.request()
         failure: ProviderError = PassedOver("no time left")
         for attempt in range(tries):
@@ -105,7 +105,7 @@ class Attempts:
             if not deadline.worth_trying():
                 break
             url = order[attempt % len(order)]
-            seconds = deadline.share(timeout, max(1, len(order) - attempt))
+            seconds = deadline.share(timeout, max(1, min(tries, len(order)) - attempt))
             try:
                 answer = await self._exchange(request, url, seconds, deadline)
             except ProviderError as error:
@@ -152,9 +152,10 @@ class Attempts:
         return answer
 
 
-async def _in_time(waiting: Awaitable[T], deadline: Deadline) -> T:
+async def _in_time(waiting: Awaitable[T], seconds: float) -> T:
+    """Waiting for a login is an attempt like any other: the providers after this one need their time too."""
     try:
-        async with asyncio.timeout(deadline.left()):
+        async with asyncio.timeout(seconds):
             return await waiting
     except TimeoutError as error:
         raise TimedOut("no token in time") from error
