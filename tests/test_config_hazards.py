@@ -20,7 +20,8 @@ providers:
 
 def said(directory: Path, text: str) -> list[str]:
     start = len(str(directory / "gateway.yaml:"))
-    return [str(hazard)[start:] for hazard in warnings(read(directory, text, TOKEN))]
+    found = [str(hazard)[start:] for hazard in warnings(read(directory, text, TOKEN))]
+    return [one for one in found if "events are not yet taken" not in one]  # of every file that has the section
 
 
 def placed(placement: str, more: str = "") -> str:
