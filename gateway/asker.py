@@ -1,8 +1,8 @@
 """Asks providers, and puts questions to one provider that come at the same moment into one call.
 
-Questions of a batch (or of several seeds) reach their providers in the same turn of the event loop; those for a
-provider that can batch wait for the end of that turn and travel together. One bad question must not spoil the
-others: where a common call is refused, each is asked alone.
+Questions of a batch (or of several seeds) reach their providers within a few turns of the event loop; those for
+a provider that can batch wait for these turns and travel together. One bad question must not spoil the others:
+where a common call is refused, each is asked alone.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Final
 import msgspec
 
 from gateway.deadline import Deadline
-from gateway.errors import ProviderError, Unsupported
+from gateway.errors import Malformed, ProviderError, Unsupported
 from gateway.model.query import Recommend, Recommendations, Search
 from gateway.provider import Provider
 
 MOST: Final = 50
 """Questions in one call."""
+TURNS: Final = 3
+"""Turns of the event loop that questions wait for each other: behind a cache a question is asked by a task of its
+own, and of several seeds each by one more, so those arrive one and two turns after the others."""
 
 
 async def ask_alone(provider: Provider, question: Recommend | Search, deadline: Deadline) -> Recommendations:
@@ -39,7 +42,7 @@ class Asker:
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[_Waiting]] = {}
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
 
     async def ask(self, provider: Provider, question: Recommend | Search, deadline: Deadline) -> Recommendations:
         """The provider's answer to this question. Raises ProviderError."""
@@ -50,21 +53,27 @@ class Asker:
         together = self._waiting.setdefault(provider.name, [])
         together.append(waiting)
         if len(together) == 1:
-            loop.call_soon(self._go, provider)
+            loop.call_soon(self._go, provider, TURNS)
         return await waiting.answer
 
-    def _go(self, provider: Provider) -> None:
-        together = [one for one in self._waiting.pop(provider.name, []) if not one.answer.done()]
-        for start in range(0, len(together), MOST):
-            call = asyncio.get_running_loop().create_task(_call(provider, together[start : start + MOST]))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+    def _go(self, provider: Provider, turns: int) -> None:
+        loop = asyncio.get_running_loop()
+        if turns > 1:
+            loop.call_soon(self._go, provider, turns - 1)
+            return
+        asked = [one for one in self._waiting.pop(provider.name, []) if not one.answer.done()]
+        for start in range(0, len(asked), MOST):
+            together = asked[start : start + MOST]
+            call = loop.create_task(_call(provider, together))
+            self._calls[call] = together
+            call.add_done_callback(self._calls.pop)
 
     async def close(self) -> None:
-        """Break off what nobody waits for any more."""
-        for call in self._calls:
+        """Break off what nobody waits for any more; a flight that others have joined still does."""
+        idle = [call for call, together in self._calls.items() if all(one.answer.done() for one in together)]
+        for call in idle:
             call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        await asyncio.gather(*idle, return_exceptions=True)
 
 
 async def _call(provider: Provider, together: list[_Waiting]) -> None:
@@ -77,7 +86,11 @@ async def _call(provider: Provider, together: list[_Waiting]) -> None:
     except ProviderError as error:
         if error.outcome not in ("rejected", "missing", "misconfigured") and not isinstance(error, Unsupported):
             return _fail(together, error)
+    except Exception as error:  # here questions end: whoever waits gets what happened
+        return _fail(together, error)
     else:
+        if len(answers) != len(together):
+            return _fail(together, Malformed("not one answer for each question"))
         for one, answer in zip(together, answers, strict=True):
             if not one.answer.done():
                 one.answer.set_result(answer)
