@@ -77,7 +77,12 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TIMED_OUT: Final = {"provider": "vendor-a", "error": "timed_out", "detail": "no answer in time", "ms": 301.4}
-_OPEN: Final = {"provider": "vendor-b", "error": "passed_over", "detail": "breaker is open for 4.2 s more", "ms": 0.0}
+_OPEN: Final = {
+    "provider": "vendor-b",
+    "error": "passed_over",
+    "detail": "breaker is open for 4.2 s more",
+    "ms": 0.0,
+}
 
 EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
     errors.InvalidRequest: Explained(
@@ -100,8 +105,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
             "Neither `Authorization: Bearer …` nor `X-Api-Key` was sent.",
             "The key or token is mistyped, withdrawn or expired.",
         ),
-        callers="Send the key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. A token that has expired must "
-        "be renewed; repeating the request with the same credentials does not help.",
+        callers="Send the key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. A token that has expired "
+        "must be renewed; repeating the request with the same credentials does not help.",
         ops="Keys stand under `auth` in the configuration, as SHA-256. A new key works as soon as the changed "
         "file is taken: look at `config` in the body of `/readyz`.",
         example=errors.Unauthorized("the key is not known here", headers=CHALLENGE),
@@ -116,8 +121,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         ),
         callers="`detail` says which right is missing. Ask for it, or use credentials that have it; repeating the "
         "request does not help.",
-        ops="Rights stand beside each key under `auth.api_keys`: `scopes`, `placements`, `allow_options`. Without "
-        "`auth` only this machine may call: configure `auth` before others do.",
+        ops="Rights stand beside each key under `auth.api_keys`: `scopes`, `placements`, `allow_options`. "
+        "Without `auth` only this machine may call: configure `auth` before others do.",
         example=errors.Forbidden("these credentials lack the scope `recommend`"),
     ),
     errors.NotFound: Explained(
@@ -125,8 +130,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         when=("No operation has this path.", "The placement is not configured.", "The named object is not known."),
         callers="Check path, placement and ids for typing errors. A request that names no placement is served by "
         "`default`, where that is configured.",
-        ops="A placement must stand under `placements` before callers name it. Roll out the configuration first, "
-        "then the callers.",
+        ops="A placement must stand under `placements` before callers name it. Roll out the configuration "
+        "first, then the callers.",
         example=errors.NotFound("there is no placement `hoem`"),
     ),
     errors.MethodNotAllowed: Explained(
@@ -158,7 +163,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         when=("The caller's own rate is spent.", "Something was asked for before its minimum interval was over."),
         callers="Wait for the seconds in `Retry-After`, then send again. `RateLimit` says what is left, so that a "
         "caller can slow down before it is refused.",
-        ops="A caller's rate stands beside its key (`auth.api_keys.<name>.rate`), and is divided among the workers.",
+        ops="A caller's rate stands beside its key (`auth.api_keys.<name>.rate`), and is divided among the "
+        "workers.",
         example=errors.RateLimited("the rate of these credentials is spent", headers={"Retry-After": "1"}),
     ),
     errors.NoProviderCan: Explained(
@@ -167,10 +173,11 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
             "None of the providers has the kind, or a search.",
             "A filter can be expressed by none of them, nor applied by the gateway.",
         ),
-        callers="Read `providers`: it says why of each. Ask for another kind, loosen the filter, or use a placement "
-        "that has the capability. The same request will fail again until the configuration changes.",
-        ops="Add a provider with the capability to the placement's list. `gateway check` warns of a list with a "
-        "provider that lacks the placement's kind.",
+        callers="Read `providers`: it says why of each. Ask for another kind, loosen the filter, or use a "
+        "placement that has the capability. The same request will fail again until the configuration "
+        "changes.",
+        ops="Add a provider with the capability to the placement's list. `gateway check` warns of a list with "
+        "a provider that lacks the placement's kind.",
         example=errors.NoProviderCan(
             "no provider of `home` can serve looking_similar",
             providers={"vendor-a": "cannot serve looking_similar", "vendor-b": "cannot serve looking_similar"},
@@ -181,8 +188,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         when=("The request is valid here, and the vendors say that they cannot take it.",),
         callers="`vendor_message` has the vendor's words, without secrets. Change what it names; the same request "
         "will be refused again.",
-        ops="If many requests are refused, the vendor may have changed what it takes, or an option of the provider "
-        "does not fit. The log has the exchange under the `trace_id`.",
+        ops="If many requests are refused, the vendor may have changed what it takes, or an option of the "
+        "provider does not fit. The log has the exchange under the `trace_id`.",
         example=errors.Rejected(
             "every provider that was asked refused it", vendor_message="unknown property: genre"
         ),
@@ -195,8 +202,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         ),
         callers="Show the page without recommendations, and try again after the seconds in `Retry-After`. Do not "
         "retry at once: the gateway has done that already.",
-        ops="`attempts` says what each provider did. End each placement's list with a provider that is never down, "
-        "and give it a cache with `stale_if_error`: then callers will not see this problem.",
+        ops="`attempts` says what each provider did. End each placement's list with a provider that is never "
+        "down, and give it a cache with `stale_if_error`: then callers will not see this problem.",
         example=errors.Unavailable(
             "no provider answered", headers={"Retry-After": "1"}, attempts=[_TIMED_OUT, _OPEN]
         ),
@@ -209,8 +216,8 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         ),
         callers="Show the page without recommendations. If `Request-Timeout` is sent, it may be too short for the "
         "placement.",
-        ops="`attempts` has the milliseconds of each try. A provider's `timeout` must fit into the deadline as "
-        "often as there are providers; `gateway check` warns where it does not.",
+        ops="`attempts` has the milliseconds of each try. A provider's `timeout` must fit into the deadline "
+        "as often as there are providers; `gateway check` warns where it does not.",
         example=errors.DeadlineExceeded("the deadline ended the request", attempts=[_TIMED_OUT]),
     ),
     errors.Internal: Explained(
@@ -233,6 +240,4 @@ def example(error: type[GatewayError]) -> dict[str, Any]:
 def example_not_json() -> dict[str, Any]:
     """The other half of `invalid-request`: a body that cannot even be read (400)."""
     mistake = Mistake("", "the body is not JSON: Input data was truncated")
-    return problem(
-        errors.InvalidRequest([mistake], status=400), instance="/v1/recommendations", trace_id=TRACE
-    )
+    return problem(errors.InvalidRequest([mistake], status=400), instance="/v1/recommendations", trace_id=TRACE)

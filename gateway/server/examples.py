@@ -1,4 +1,4 @@
-"""What each operation answers, for the documents: values of the real types, so that they cannot be of another form."""
+"""What each operation answers, for the documents: values of the real types, so that they keep their form."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ _SEARCH: Final = Answer(
     placement="search",
     kind="search",
     source=Source(provider="vendor-b", experiment=None, arm=None, fallback=False, cold_start=False),
-    items=(AnswerItem("39", 1, 0.8132, {"title": "Four Weddings and a Funeral", "genre": ["Comedy"], "year": 1994}),),
+    items=(
+        AnswerItem("39", 1, 0.8132, {"title": "Four Weddings and a Funeral", "genre": ["Comedy"], "year": 1994}),
+    ),
     warnings=("vendor-b has no hybrid search: ignored",),
 )
 

@@ -40,7 +40,9 @@ IN_REQUESTS: Final[dict[str, Header]] = {
         0.3,
         {"type": "number", "exclusiveMinimum": 0},
     ),
-    "If-None-Match": Header("The `ETag` of an answer that the caller has: 304 if it is still the same.", 'W/"9f2c41d0"'),
+    "If-None-Match": Header(
+        "The `ETag` of an answer that the caller has: 304 if it is still the same.", 'W/"9f2c41d0"'
+    ),
     "Gateway-Explain": Header(
         "`1` adds `explain` to the answer. Needs the scope `ops`.", "1", {"type": "string", "enum": ["1"]}
     ),
@@ -49,9 +51,9 @@ IN_REQUESTS: Final[dict[str, Header]] = {
 IN_ANSWERS: Final[dict[str, Header]] = {
     "X-Request-Id": Header("The request's id: the caller's, or the one that was made.", "req-20261122-0001"),
     "Cache-Status": Header(
-        "RFC 9211. `gateway; hit; ttl=12`: from the cache. `gateway; fwd=miss; stored`: from a provider, and kept. "
-        "A negative `ttl`: stale, and being renewed. `fwd=stale` beside `hit`: stale, because the providers failed. "
-        "`collapsed`: shared with a request that was under way.",
+        "RFC 9211. `gateway; hit; ttl=12`: from the cache. `gateway; fwd=miss; stored`: from a provider, and "
+        "kept. A negative `ttl`: stale, and being renewed. `fwd=stale` beside `hit`: stale, because the providers "
+        "failed. `collapsed`: shared with a request that was under way.",
         "gateway; hit; ttl=12",
     ),
     "Cache-Control": Header("How long the caller may keep the answer.", "private, max-age=12"),

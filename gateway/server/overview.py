@@ -6,30 +6,30 @@ from typing import Final
 
 TITLE: Final = "Recommendation gateway"
 
-ABOUT: Final = """\
-One normalized API in front of recommendation vendors. Every caller uses one internal URL and never names a vendor: \
-which of them answers, and which stands in for it, is the configuration's business.
+ABOUT: Final = """
+One normalized API in front of recommendation vendors. Every caller uses one internal URL and never names a
+vendor: which of them answers, and which stands in for it, is the configuration's business.
 
-**vendor** a company with an API
-**adapter** the code that speaks it
-**provider** one configured account at a vendor
-**placement** the spot that asks (`home`, `product_page`, `cart`); configuration maps it to providers
-**kind** what is asked for: `for_you` `similar_items` `bought_together` `looking_similar` `trending_items` \
-`trending_facets`
-**arm** one side of a traffic split
-**source** what an answer was made from
-**capability** an operation, or a part of one, that a provider can serve
+* **vendor**: a company with an API
+* **adapter**: the code that speaks it
+* **provider**: one configured account at a vendor
+* **placement**: the spot that asks (`home`, `product_page`, `cart`); configuration maps it to providers
+* **kind**: what is asked: `for_you` `similar_items` `bought_together` `looking_similar` `trending_items`
+  `trending_facets`
+* **arm**: one side of a traffic split
+* **source**: what an answer was made from
+* **capability**: an operation, or a part of one, that a provider can serve
 
-One gateway serves one tenant: keys differ in rights, never in data. A request is **personal** when it names a user, \
-a history or `exclude_seen`.
+One gateway serves one tenant: keys differ in rights, never in data. A request is **personal** when it names a
+user, a history or `exclude_seen`.
 
-Bodies are JSON in UTF-8, sent as `application/json` or untyped. HEAD works where GET does; another method is 405 with \
-`Allow`. Every error is `application/problem+json` (RFC 9457), and its `type` is a page that says what to do. Whether \
-an answer came from the cache stands in `Cache-Status` and not in the body.
-
-Credentials are `Authorization: Bearer <key>` or `X-Api-Key: <key>`, and each has scopes. Without `auth` in the \
+Credentials are `Authorization: Bearer <key>` or `X-Api-Key: <key>`, and each has scopes. Without `auth` in the
 configuration every caller has every scope, and only this machine may call.
-"""
+
+Bodies are JSON in UTF-8, sent as `application/json` or untyped. HEAD works where GET does; another method is 405
+with `Allow`. Whether an answer came from the cache stands in `Cache-Status` and not in the body. Every error is
+`application/problem+json` (RFC 9457), and its `type` is a page that says what to do.
+""".strip()
 
 TAGS: Final = {
     "recommendations": "What to show to whom, for a placement.",
