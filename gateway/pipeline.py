@@ -15,6 +15,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from math import floor
 from typing import Final
 
 import msgspec
@@ -94,11 +95,11 @@ class Pipeline:
         if found is None:
             return None
         if found.freshness == "fresh":
-            return self._deliver(call, found.answer, f"gateway; hit; ttl={int(found.ttl)}", found.ttl)
+            return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", found.ttl)
         if found.freshness == "revalidate":
             if found.due:
                 self._flights.launch(asked.key, lambda: self._renew(asked, caching))
-            return self._deliver(call, found.answer, f"gateway; hit; ttl={int(found.ttl)}", 0)
+            return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", 0)
         return None if found.due else self._deliver_stale(call, found)
 
     def _read(self, call: Call) -> Asked:
@@ -130,7 +131,7 @@ class Pipeline:
         return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
 
     def _deliver_stale(self, call: Call, found: Found) -> Delivery:
-        return self._deliver(call, found.answer, f"gateway; hit; fwd=stale; ttl={int(found.ttl)}", 0)
+        return self._deliver(call, found.answer, f"gateway; hit; fwd=stale; ttl={floor(found.ttl)}", 0)
 
     # --- phase two
     async def answer(self, call: Call, ask: Ask | None = None, deadline: Deadline | None = None) -> Delivery:
@@ -187,7 +188,7 @@ class Pipeline:
         if caching is None:
             return "off"
         found = self.cache.lookup(asked.key, caching)
-        return "miss" if found is None else f"{found.freshness}; ttl={int(found.ttl)}"
+        return "miss" if found is None else f"{found.freshness}; ttl={floor(found.ttl)}"
 
     def deadline(self, headers: Mapping[str, str]) -> Deadline:
         """When this request is over. Raises InvalidRequest (400) for a Request-Timeout that is no time."""
