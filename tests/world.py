@@ -28,6 +28,7 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from gateway.adapter import Token
 from gateway.config import load
 from gateway.deadline import Deadline
 from gateway.model.activity import Change, Event, EventItem
@@ -217,6 +218,19 @@ class World:
         for provider in pipeline.plan.providers.values():
             provider.throttle.until = float("-inf")
 
+    async def log_in(self) -> None:
+        """Have a token of every vendor, and no login under way that a fault still holds up."""
+        for provider in self.runtime.pipeline.plan.providers.values():
+            if provider.token is not None and not provider.token.current():
+                await provider.token.close()
+                await provider.login()
+
+    def forget_tokens(self) -> None:
+        """As if no provider had ever logged in."""
+        for provider in self.runtime.pipeline.plan.providers.values():
+            if provider.token is not None:
+                provider.token.preset(Token("", 0.0))
+
 
 def options(urls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The `providers` section for vendors at these URLs, by provider."""
@@ -321,6 +335,11 @@ async def feed(world: World) -> None:
     await _train(world)
 
 
+async def feed_one(world: World, name: str) -> None:
+    """Bring the shop to one provider alone."""
+    await _feed(world.provider(name))
+
+
 async def _feed(provider: Provider) -> None:
     items = [Change(id_, properties) for id_, properties in CATALOGUE.items()]
     await _all(provider, "put_items", items, 50)
@@ -341,7 +360,10 @@ async def _train(world: World) -> None:
     """Recomendo's training runs beside us: asked for until its model answers with scores."""
     await world.provider("recomendo").call("train", deadline=Deadline.within(time.monotonic, 10))
     async with asyncio.timeout(20):
-        while (await world.ask("recomendo", kind="similar_items", items=["d0"], count=1)).json["source"][
-            "cold_start"
-        ]:
+        while await _untrained(world):  # noqa: ASYNC110  # over HTTP nobody tells when it is done
             await asyncio.sleep(0.02)
+
+
+async def _untrained(world: World) -> bool:
+    reply = await world.ask("recomendo", kind="similar_items", items=["d0"])
+    return reply.json["source"]["cold_start"] is True
