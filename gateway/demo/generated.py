@@ -24,8 +24,8 @@ FIRST: Final = (
 )  # fmt: skip
 SECOND: Final = (
     "River", "Garden", "Letter", "Harbour", "Mirror", "Orchard", "Station", "Island", "Lantern", "Bridge",
-    "Circus", "Summer", "Promise", "Canyon", "Orchestra", "Lighthouse", "Carnival", "Meadow", "Stranger", "Kingdom", "Train",
-    "Valley", "Witness", "Journey",
+    "Circus", "Summer", "Promise", "Canyon", "Orchestra", "Lighthouse", "Carnival", "Meadow", "Stranger",
+    "Kingdom", "Train", "Valley", "Witness", "Journey",
 )  # fmt: skip
 LIKED: Final = 8.0
 """How much more often people see what they like."""
