@@ -74,8 +74,8 @@ _BY_STATUS: Final = {
 
 def of_request(endpoint: Endpoint) -> tuple[str, ...]:
     """The headers that a request of this operation may carry."""
-    asks = ("Request-Timeout",) if endpoint.scope == "recommend" else ()
-    cached = ("If-None-Match", "Gateway-Explain", "Gateway-Provider") if endpoint.cached else ()
+    asks = ("Request-Timeout", "Gateway-Explain", "Gateway-Provider") if endpoint.scope == "recommend" else ()
+    cached = ("If-None-Match",) if endpoint.cached else ()
     return ("X-Request-Id", "traceparent", *asks, *cached)
 
 

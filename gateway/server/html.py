@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from gateway.server.style import STYLE
 
+LINE: Final = 100
+"""Characters of JSON on one line."""
 VOID: Final = frozenset({"meta", "link", "br"})
 _MARKED: Final = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 
@@ -39,7 +42,21 @@ def code(text: str) -> Html:
 
 def block(text: str) -> Html:
     """Lines as they stand; too long ones scroll."""
-    return tag("pre", tag("code", text))
+    return tag("pre", tag("code", text), tabindex="0")
+
+
+def pretty(value: Any, indent: str = "") -> str:
+    """JSON for people: what fits stands on one line."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not value or not isinstance(value, dict | list) or len(indent + line) <= LINE:
+        return line
+    inner = indent + "  "
+    if isinstance(value, dict):
+        parts = [
+            f"{inner}{json.dumps(key, ensure_ascii=False)}: {pretty(one, inner)}" for key, one in value.items()
+        ]
+        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + pretty(one, inner) for one in value) + f"\n{indent}]"
 
 
 def inline(text: str) -> Html:

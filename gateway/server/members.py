@@ -98,7 +98,7 @@ def kind(schema: Schema) -> Html:
     if "enum" in schema:
         return _either([code(str(word)) for word in schema["enum"]])
     if schema.get("type") == "array":
-        return join(["list of ", kind(schema.get("items", {})), _bounds(schema, "Items", " entries")])
+        return join(["list", _bounds(schema, "Items", " entries"), ": ", kind(schema.get("items", {}))])
     word = FORMATS.get(schema.get("format", "")) or WORDS.get(schema.get("type", ""), "anything")
     pattern = join([", matching ", code(schema["pattern"])]) if "pattern" in schema else None
     return join([word, _bounds(schema, "imum", ""), _bounds(schema, "Length", " characters"), pattern])

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.errors import PROBLEMS, GatewayError, InvalidRequest
 from gateway.server import catalogue
-from gateway.server.html import Html, block, code, inline, join, page, prose, tag
+from gateway.server.html import Html, block, code, inline, join, page, pretty, prose, tag
 from gateway.server.members import Member, members, own, rows
 from gateway.server.openapi import document
 from gateway.server.schemas import AT
@@ -167,7 +167,7 @@ def _answers(operation: Object) -> Iterator[Html]:
             yield tag("h4", f"Answer {status}")
             yield tag("p", code(media_type), ": " if name else None, linked, class_="quiet")
             if "example" in content and status == "200":
-                yield block(_pretty(content["example"]))
+                yield block(pretty(content["example"]))
 
 
 def _links(operation: Object) -> Iterator[str]:
@@ -178,10 +178,6 @@ def _links(operation: Object) -> Iterator[str]:
             yield between
             yield join([f"{status} ", tag("a", slug, href=f"/problems/{slug}")])
             between = " · "
-
-
-def _pretty(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 # --- what operations share --------------------------------------------------------------------------------------
@@ -276,7 +272,7 @@ def _problem_page(error: type[GatewayError]) -> bytes:
             tag("h2", "What to do where the gateway runs"),
             tag("p", inline(explained.ops)),
             tag("h2", "How it looks"),
-            block(status + _pretty(catalogue.example(error))),
+            block(status + pretty(catalogue.example(error))),
             _problems(beside=error),
         ),
     )
