@@ -84,6 +84,20 @@ class Readiness(msgspec.Struct, frozen=True):
     config: ConfigState
 
 
+class CacheQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cached answers."""
+
+    placement: str | None = None
+    """Of this placement; absent: of all."""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """What a change of the cache did."""
+
+    dropped: int
+    """How many answers were forgotten."""
+
+
 _CALLS: Final = (InvalidRequest, Unauthorized, Forbidden, Internal)
 _BODIES: Final = (PayloadTooLarge, UnsupportedMediaType)
 _ANSWERS: Final = (NotFound, NoProviderCan, Rejected, Unavailable, DeadlineExceeded)
@@ -139,6 +153,35 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         example={"query": "comedy about a wedding", "count": 3, "include": ["properties"]},
     ),
     Endpoint(
+        name="providers",
+        method="GET",
+        path="/v1/providers",
+        scope="ops",
+        about="The state of the providers: breakers, latencies, errors, in this process.",
+        answers=dict[str, Any],
+        problems=_CALLS[1:],
+    ),
+    Endpoint(
+        name="effective_configuration",
+        method="GET",
+        path="/v1/config",
+        scope="ops",
+        about="The configuration in force, defaults filled in, without secrets.",
+        answers=dict[str, Any],
+        problems=_CALLS[1:],
+    ),
+    Endpoint(
+        name="drop_cache",
+        method="DELETE",
+        path="/v1/cache",
+        scope="ops",
+        about="Drop cached answers, of one placement or all.",
+        in_query=CacheQuery,
+        answers=Dropped,
+        problems=(*_CALLS, NotFound),
+        example={"placement": "home"},
+    ),
+    Endpoint(
         name="openapi",
         method="GET",
         path="/openapi.json",
@@ -184,6 +227,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         about="May requests be sent here? No vendor and no shared store that is down speaks against it.",
         answers=Readiness,
         statuses=(200, 503),
+        admin=True,
+        problems=(Internal,),
+    ),
+    Endpoint(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        scope=None,
+        about="What this process counts, for Prometheus.",
+        media_type="text/plain",
         admin=True,
         problems=(Internal,),
     ),

@@ -6,6 +6,7 @@ Whatever goes wrong leaves from `_answered` as a problem: one place, so that no 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -25,10 +26,11 @@ from gateway.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
+from gateway.metrics import CONTENT_TYPE
 from gateway.model.wire import BatchRequest
-from gateway.server import problems
-from gateway.server.endpoints import ENDPOINTS
-from gateway.server.mistakes import decode
+from gateway.server import ops, problems
+from gateway.server.endpoints import ENDPOINTS, CacheQuery
+from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
 from gateway.server.runtime import Runtime
@@ -52,6 +54,7 @@ class Front:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        runtime.pipeline.metrics.watch(lambda: ops.samples(runtime))
 
     def app(self, *, admin: bool = False) -> web.Application:
         """The operations; on the admin listener the state of the process too."""
@@ -95,6 +98,7 @@ class Front:
             log.exception("internal", trace_id=trace, path=_route(request))
             response = self._problem(request, Internal("a fault of the gateway's own"), trace)
         response.headers["X-Request-Id"] = request_id(request.headers)
+        response.headers["Server"] = "gateway"
         self._line(request, response.status, time.monotonic() - started, trace)
         return response
 
@@ -103,6 +107,8 @@ class Front:
 
     def _line(self, request: web.Request, status: int, seconds: float, trace: str) -> None:
         call: Call | None = request.get("call")
+        if not self._wants_line(status):
+            return
         log.info(
             "request",
             method=request.method,
@@ -114,6 +120,13 @@ class Front:
             provider=call.provider if call else None,
             cache=call.cache_status.removeprefix("gateway; ") or None if call else None,
         )
+
+    def _wants_line(self, status: int) -> bool:
+        """`telemetry.logs.requests`: all, a share of them, or errors; an error always has its line."""
+        wanted = self._runtime.configuration.telemetry.logs.requests
+        if status >= 400 or wanted == "all":
+            return True
+        return wanted != "errors" and random.random() < wanted  # noqa: S311  # a sample, no secret
 
     # --- recommendations and search
     async def recommend(self, request: web.Request, call: Call) -> Delivery:
@@ -153,6 +166,20 @@ class Front:
         body = b'{"results":[' + b",".join(results) + b"]}"
         return Delivery(200, (("Content-Type", "application/json"), ("Cache-Control", "private, no-store")), body)
 
+    # --- for ops
+    async def providers(self, request: web.Request, call: Call) -> Delivery:
+        self._runtime.pipeline.access.identify(call.headers, "ops")
+        return _state(200, ops.providers(self._runtime))
+
+    async def effective_configuration(self, request: web.Request, call: Call) -> Delivery:
+        self._runtime.pipeline.access.identify(call.headers, "ops")
+        return _state(200, self._runtime.effective())
+
+    async def drop_cache(self, request: web.Request, call: Call) -> Delivery:
+        self._runtime.pipeline.access.identify(call.headers, "ops")
+        wanted = convert(dict(request.query), CacheQuery)
+        return _state(200, ops.drop_cache(self._runtime, wanted.placement))
+
     # --- documents
     async def openapi(self, _request: web.Request, _call: Call) -> Delivery:
         return Delivery(200, (("Content-Type", "application/json"),), document())
@@ -169,6 +196,9 @@ class Front:
     # --- the state of the process
     async def livez(self, _request: web.Request, _call: Call) -> Delivery:
         return _state(200, {"alive": True})
+
+    async def metrics(self, _request: web.Request, _call: Call) -> Delivery:
+        return Delivery(200, (("Content-Type", CONTENT_TYPE),), self._runtime.pipeline.metrics.exposed())
 
     async def readyz(self, _request: web.Request, _call: Call) -> Delivery:
         state = self._runtime.readiness()

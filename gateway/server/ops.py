@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from gateway.adapter import Operation
+from gateway.errors import NotFound
 from gateway.metrics import BREAKER, Sample
 from gateway.provider import Provider
 from gateway.server.runtime import Runtime
@@ -67,5 +68,7 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
 
 
 def drop_cache(runtime: Runtime, placement: str | None) -> dict[str, Any]:
-    """The body of `DELETE /v1/cache`: how many answers were dropped."""
+    """The body of `DELETE /v1/cache`: how many answers were dropped. Raises NotFound."""
+    if placement is not None and placement not in runtime.pipeline.plan.placements:
+        raise NotFound(f"there is no placement `{placement}`")
     return {"dropped": runtime.pipeline.cache.drop(placement)}

@@ -66,6 +66,10 @@ class Runtime:
         """What is in force."""
         return self._loaded.configuration
 
+    def effective(self) -> dict[str, Any]:
+        """The configuration in force, without secrets."""
+        return effective(self._loaded)
+
     def apply(self, loaded: Loaded) -> Changes:
         """Serve with another configuration from now on; what was replaced is closed when it is idle."""
         old = self.pipeline.plan
