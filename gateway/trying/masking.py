@@ -7,11 +7,12 @@ Masked by name: headers, parameters and members that are called a key, token, pa
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import unquote_plus
 
 from gateway.config.loading import MASK
 
@@ -41,14 +42,14 @@ class Mask:
     """Knows some secrets by value."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spelled = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
-        self._spelled = sorted(spelled, key=len, reverse=True)
+        longest_first = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._known = re.compile(
+            "|".join(one for secret in longest_first for one in _spellings(secret)) or r"(?!)"
+        )
 
     def text(self, text: str) -> str:
         """Any text, without the secrets that are known."""
-        for secret in self._spelled:
-            text = text.replace(secret, MASK)
-        return text
+        return self._known.sub(MASK, text)
 
     def header(self, name: str, value: str) -> str:
         """A header's value."""
@@ -90,12 +91,15 @@ class Mask:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """As it is, percent-encoded, form-encoded, inside JSON, in base64."""
-    yield secret
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    """Patterns of a text: as it is, or any of its characters escaped as in URLs, JSON or HTML; and in base64."""
+    yield "".join(f"(?:{'|'.join(_escapes(c))})" for c in secret)
     raw = secret.encode()
-    yield base64.b64encode(raw).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    yield re.escape(base64.b64encode(raw).decode().rstrip("="))
+    yield re.escape(base64.urlsafe_b64encode(raw).decode().rstrip("="))
+
+
+def _escapes(c: str) -> set[str]:
+    encoded = "".join(f"%(?i:{byte:02x})" for byte in c.encode())
+    said = {c, html.escape(c), f"&#{ord(c)};", *(json.dumps(c, ensure_ascii=way)[1:-1] for way in (True, False))}
+    said |= {"+"} if c == " " else {"\\/"} if c == "/" else set()
+    return {encoded, *map(re.escape, said)}
