@@ -9,7 +9,7 @@ import msgspec
 from gateway.errors import NotFound
 from gateway.model.wire import Answer, AnswerItem, Source
 from gateway.server.catalogue import example
-from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Readiness
+from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Dropped, Readiness
 
 _ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
 
@@ -42,6 +42,27 @@ _SEARCH: Final = Answer(
     warnings=("vendor-b has no hybrid search: ignored",),
 )
 
+_PROVIDERS: Final = {
+    "epoch": "6f1d0a3b9c42",
+    "revision": "6f1d0a3",
+    "config": {"status": "ok", "errors": []},
+    "providers": [
+        {
+            "name": "vendor-a",
+            "adapter": "vendor-a",
+            "capabilities": ["for_you", "similar_items", "recommend", "track"],
+            "breaker": {"reads": "open", "writes": "closed"},
+            "in_flight": 0,
+            "requests": 812,
+            "error_rate": 0.31,
+            "latency_ms": {"p50": 41.7, "p95": 212.0, "p99": 300.9},
+            "last_problem": {"error": "failed", "detail": "answered 503", "status": 503, "seconds_ago": 2.1},
+            "throttled_until": None,
+            "token_expires_at": "2026-11-22T11:00:00Z",
+        }
+    ],
+}
+
 ANSWERS: Final[dict[str, Any]] = {
     name: msgspec.to_builtins(value)
     for name, value in {
@@ -49,6 +70,9 @@ ANSWERS: Final[dict[str, Any]] = {
         "recommend_by_url": _FOR_YOU,
         "recommend_batch": BatchAnswer((_TRENDING, {"problem": example(NotFound)})),
         "search": _SEARCH,
+        "providers": _PROVIDERS,
+        "effective_configuration": {"revision": "6f1d0a3", "placements": {"home": {"count": 12}}},
+        "drop_cache": Dropped(17),
         "livez": Alive(True),
         "readyz": Readiness(True, "6f1d0a3b9c42", ConfigState("ok", ())),
     }.items()

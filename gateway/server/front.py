@@ -46,6 +46,9 @@ HTML: Final = (
     ("X-Content-Type-Options", "nosniff"),
 )
 
+CALL: Final = web.RequestKey("call", Call)
+"""What the pipeline found out about a request, for its line in the log."""
+
 log = structlog.get_logger("gateway.request")
 
 
@@ -74,7 +77,7 @@ class Front:
 
         async def handled(request: web.Request) -> web.StreamResponse:
             call = Call(name, request.headers, started=time.monotonic())
-            request["call"] = call
+            request[CALL] = call
             return _response(await handle(request, call))
 
         return handled
@@ -106,7 +109,7 @@ class Front:
         return _response(problems.delivery(error, instance=request.path, trace_id=trace))
 
     def _line(self, request: web.Request, status: int, seconds: float, trace: str) -> None:
-        call: Call | None = request.get("call")
+        call: Call | None = request.get(CALL)
         if not self._wants_line(status):
             return
         log.info(
@@ -198,7 +201,8 @@ class Front:
         return _state(200, {"alive": True})
 
     async def metrics(self, _request: web.Request, _call: Call) -> Delivery:
-        return Delivery(200, (("Content-Type", CONTENT_TYPE),), self._runtime.pipeline.metrics.exposed())
+        headers = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"))
+        return Delivery(200, headers, self._runtime.pipeline.metrics.exposed())
 
     async def readyz(self, _request: web.Request, _call: Call) -> Delivery:
         state = self._runtime.readiness()

@@ -83,7 +83,8 @@ def of_answer(endpoint: Endpoint) -> tuple[str, ...]:
     """Those of its good answers."""
     if endpoint.cached:
         return ("X-Request-Id", "Cache-Status", "Cache-Control", "ETag", "Vary")
-    return ("X-Request-Id", "Cache-Control") if endpoint.scope or endpoint.admin else ("X-Request-Id",)
+    kept_out = endpoint.media_type == "application/json" and (endpoint.scope or endpoint.admin)
+    return ("X-Request-Id", "Cache-Control") if kept_out else ("X-Request-Id",)
 
 
 def of_problem(status: int) -> tuple[str, ...]:

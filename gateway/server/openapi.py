@@ -67,8 +67,8 @@ def described(endpoints: Sequence[Endpoint]) -> Object:
 
 def tag(endpoint: Endpoint) -> str:
     """The group that an operation stands in."""
-    if endpoint.admin:
-        return "admin"
+    if endpoint.admin or endpoint.scope == "ops":
+        return "admin" if endpoint.admin else "ops"
     return "documents" if endpoint.scope is None else endpoint.path.split("/")[2]
 
 

@@ -34,6 +34,7 @@ with `Allow`. Whether an answer came from the cache stands in `Cache-Status` and
 TAGS: Final = {
     "recommendations": "What to show to whom, for a placement.",
     "search": "The same for words or an item to be found by.",
+    "ops": "The state of the providers and of the configuration, for those who run the gateway.",
     "documents": "This API, for machines and for people. Needs no credentials.",
     "admin": "The state of the process, on the admin listener alone. Needs no credentials, and is never public.",
 }

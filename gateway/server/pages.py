@@ -150,7 +150,8 @@ def curl(method: str, path: str, operation: Object) -> str:
             path = path.replace(f"{{{parameter['name']}}}", quote(value, safe=""))
         else:
             query.append((parameter["name"], ",".join(value) if isinstance(value, list) else value))
-    line = ["curl", shlex.quote(server + path + ("?" + urlencode(query) if query else ""))]
+    line = ["curl"] if method.upper() in ("GET", "POST") else ["curl", "-X", method.upper()]
+    line += [shlex.quote(server + path + ("?" + urlencode(query) if query else ""))]
     if "requestBody" in operation:
         body = msgspec.json.encode(operation["requestBody"]["content"]["application/json"]["example"]).decode()
         line += ["\\\n  -H 'Content-Type: application/json'", f"\\\n  -d {shlex.quote(body)}"]
