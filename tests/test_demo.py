@@ -317,6 +317,13 @@ class Demo:
         assert (done.returncode, done.stderr) == (0, ""), f"{line}: {done}"
         return done.stdout
 
+    def child(self, command: str) -> int:
+        """The number of the process of its group that runs this command."""
+        listed = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], check=True, capture_output=True, text=True)
+        rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+        (found,) = [pid for pid, group, args in rows if int(group) == self.process.pid and f" {command} " in args]
+        return int(found)
+
     def is_gone(self) -> bool:
         """Is no process of its group left?"""
         try:
@@ -400,7 +407,7 @@ def test_the_demo_from_start_to_ctrl_c(start: Callable[..., Demo]) -> None:
     assert SOURCE.findall(demo.shell(healed)) == ["recomendo"]
 
     assert (demo.cwd / places.GATEWAY_LOG).read_text()
-    assert demo.ends(os.kill, signal.SIGINT) == 0
+    assert demo.ends(os.killpg, signal.SIGINT) == 0  # as a terminal does
     assert demo.complained == ""
 
 
@@ -412,6 +419,17 @@ def test_a_demo_can_be_stopped_while_it_feeds(
     demo.wait_for("Feeding")
     assert demo.ends(stop, signal.SIGTERM if stop is os.kill else signal.SIGINT) == 0
     assert demo.complained == ""
+
+
+def test_a_gateway_that_ends_early_ends_the_demo(start: Callable[..., Demo]) -> None:
+    demo = start(GATEWAY_DEMO_PEOPLE="10")
+    demo.wait_for("Ctrl-C ends")
+    os.kill(demo.child("serve"), signal.SIGKILL)
+    assert demo.process.wait(20) == 1
+    assert demo.complained.startswith(
+        "gateway demo: the gateway ended with code -9; the last lines of .demo/gateway.log"
+    )
+    assert demo.is_gone()
 
 
 @pytest.mark.parametrize("variable", ["PORT", "ADMIN_PORT", "SANDBOX_PORT"])

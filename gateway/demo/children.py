@@ -20,6 +20,8 @@ from gateway.demo.mishap import Mishap
 
 PATIENCE: Final = 5.0
 """Seconds that a process gets to end by itself."""
+GRACE: Final = 0.3
+"""Seconds that the end of a process is kept quiet: Ctrl-C reaches the whole group, so it may be all right."""
 LOOK: Final = 0.05
 """Seconds between two looks at whether something is ready."""
 SHOWN: Final = 8
@@ -44,6 +46,7 @@ async def running(title: str, command: Sequence[str], log: Path) -> AsyncIterato
 
 async def _watch(title: str, process: Process, log: Path) -> None:
     code = await process.wait()
+    await asyncio.sleep(GRACE)
     raise Mishap(f"{title} ended with code {code}; the last lines of {log}:\n{last_lines(log)}")
 
 

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -79,8 +78,11 @@ async def _until_stopped(demo: Coroutine[Any, Any, None]) -> None:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop)
-    with suppress(asyncio.CancelledError):
+    try:
         await work
+    except* (asyncio.CancelledError, Mishap):
+        if not stopped:  # a process that the same Ctrl-C ended is no mishap
+            raise
 
 
 async def _demo(ports: Ports, voice: Voice) -> None:
