@@ -86,6 +86,8 @@ class Pipeline:
     def at_once(self, call: Call) -> Delivery | None:
         """The answer if it is there; None if it must be fetched. Raises GatewayError."""
         call.started = self._clock()
+        if "Request-Timeout" in call.headers:
+            self.deadline(call.headers)  # one that is no time is refused, even where nobody waits
         call.caller = self.access.identify(call.headers, "recommend")
         call.asked = asked = self._for_ops(call, self._read(call))
         caching = asked.placement.caching
