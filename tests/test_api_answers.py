@@ -118,7 +118,8 @@ async def test_a_batch_that_hangs_up_takes_the_answer_from_nobody(shop: World) -
     "other",
     [
         {"count": 4}, {"items": ["d5"]}, {"items": ["d5", "d0"]}, {"user": {"id": "u1"}},
-        {"exclude_items": ["d1"]}, {"filter": {"property": "year", "gt": 1}}, {"include": ["properties"]}, {"context": ["app"]},
+        {"exclude_items": ["d1"]}, {"filter": {"property": "year", "gt": 1}},
+        {"include": ["properties"]}, {"context": ["app"]},
         {"exclude_seen": True}, {"options": {"algolia": {"queryParameters": {"getRankingInfo": True}}}},
         {"kind": "looking_similar"}, {"user": {"history": [{"item": "d1"}]}},
     ],
