@@ -54,6 +54,7 @@ from gateway.state.store import Store
 from gateway.tailoring import Ask, Tailor
 
 MISS: Final = "gateway; fwd=miss"
+STORED: Final = "gateway; fwd=miss; stored"
 
 
 class Pipeline:
@@ -150,7 +151,9 @@ class Pipeline:
         if call.explain or call.pinned:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
-            answer, status, age = await self._fetched(asked, ask, deadline)
+            answer, status, age = await self._fetched(
+                asked, ask, deadline, hurried="Request-Timeout" in call.headers
+            )
         except NoneAnswered as none:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
@@ -200,17 +203,23 @@ class Pipeline:
             seconds = min(seconds, _positive(wished))
         return Deadline.within(self._clock, seconds)
 
-    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> tuple[CachedAnswer, str, float]:
-        """The answer, what is said of the cache, and for how many seconds it is good."""
+    async def _fetched(
+        self, asked: Asked, ask: Ask | None, deadline: Deadline, *, hurried: bool
+    ) -> tuple[CachedAnswer, str, float]:
+        """The answer, what is said of the cache, and for how many seconds it is good.
+
+        A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
+        """
         caching = asked.placement.caching
         if caching is None:
             return await self._ask(asked, ask, deadline), MISS, 0.0
+        if hurried:
+            return await self._fetch_and_keep(asked, caching, ask, deadline), STORED, caching.ttl
         async with asyncio.timeout(deadline.left()):
             answer, collapsed = await self._flights.join(
                 asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
             )
-        status = "gateway; fwd=miss; collapsed" if collapsed else "gateway; fwd=miss; stored"
-        return answer, status, caching.ttl
+        return answer, "gateway; fwd=miss; collapsed" if collapsed else STORED, caching.ttl
 
     async def _fetch_and_keep(
         self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline
