@@ -35,8 +35,8 @@ DATA: Final = "GATEWAY_DEMO_DATA"
 """The environment variable that chooses the data: `movielens` (if it can be had) or `generated`."""
 PEOPLE: Final = "GATEWAY_DEMO_PEOPLE"
 """How many people's behaviour is fed. More take longer: one vendor takes one event a call."""
-USUAL_PEOPLE: Final = 80
-"""About 16,000 events: half a minute of feeding on two cores."""
+USUAL_PEOPLE: Final = 70
+"""Of MovieLens some 13,000 events: about 20 s of feeding on two idle cores, 40 s on busy ones."""
 SANDBOX_SECONDS: Final = 30.0
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
