@@ -54,6 +54,14 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> Non
     assert "600 answers" in (tmp_path / "RESULTS.md").read_text()
 
 
+def test_a_machine_with_other_work_is_said_to_be_one() -> None:
+    calm, busy = (
+        report.Setting("here", 1, 1, 64, load_before=each * (os.cpu_count() or 1)) for each in (0.4, 0.6)
+    )
+    assert report.warning(calm) == ""
+    assert "measure again" in report.warning(busy)
+
+
 def test_a_script_says_the_request_as_it_is(tmp_path: Path) -> None:
     request = f'POST /{load.UNIQUE} HTTP/1.1\r\nX: {load.UNIQUE}\r\n\r\n{{"a":"ü"}}'
     script = load.write_script(tmp_path / "x.lua", request, first=41).read_text()

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write(f"{report.table(found)}\n{report.ratios(found)}")
+    sys.stdout.write(f"{report.warning(setting)}{report.table(found)}\n{report.ratios(found)}")
     report.write(args.results, args.readme, found, setting)
     return 0
 

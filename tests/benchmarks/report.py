@@ -16,6 +16,8 @@ import msgspec
 
 from tests.benchmarks.rounds import Measured
 
+QUIET: Final = 0.5
+"""Load average for each core: above it the machine has other work, and its numbers are not for quoting."""
 BEGIN: Final = "<!-- benchmarks -->"
 END: Final = "<!-- /benchmarks -->"
 SERVERS: Final = ("nginx", "gateway")
@@ -82,7 +84,7 @@ Written by `python -m tests.benchmarks`; what is compared with what: `tests/benc
 
 {machine(setting)}
 
-{table(found)}
+{warning(setting)}{table(found)}
 {ratios(found)}
 Medians over rounds ({setting.rounds}, each {setting.seconds:g} s); {setting.connections} connections.
 
@@ -104,6 +106,13 @@ def machine(setting: Setting) -> str:
     )
 
 
+def warning(setting: Setting) -> str:
+    """What is to be said against these numbers; empty on a machine that had nothing else to do."""
+    if setting.load_before <= QUIET * (os.cpu_count() or 1):
+        return ""
+    return f"**Other work was running (load average {setting.load_before:.2f} before): measure again.**\n\n"
+
+
 def _cpu() -> str:
     found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1].strip() if found else platform.machine()
@@ -121,5 +130,5 @@ def write(results: Path, readme: Path, found: Sequence[Measured], setting: Setti
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if begin and end:
-        block = f"{machine(setting)}\n\n{table(found)}\n{ratios(found)}"
+        block = f"{machine(setting)}\n\n{warning(setting)}{table(found)}\n{ratios(found)}"
         readme.write_text(f"{before}{BEGIN}\n{block}{END}{after}")
