@@ -34,9 +34,11 @@ class IdMaps:
 
     async def bind(self, provider: str, entity: Entity, pairs: Mapping[str, str]) -> None:
         rows = [(provider, entity, id_, vendor_id) for id_, vendor_id in pairs.items()]
-        await self.db.change(
-            lambda: self.db.connection.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?, ?, ?)", rows)
-        )
+
+        def work() -> None:  # a cursor must not leave the store's thread: it is freed where it was last held
+            self.db.connection.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?, ?, ?)", rows)
+
+        await self.db.change(work)
 
     @asynccontextmanager
     async def claim(self, provider: str, entity: Entity, id_: str) -> AsyncIterator[str | None]:
