@@ -42,6 +42,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     time: datetime
     credit: Credit | None = None
+    """For one provider: filled in as the event is delivered to it."""
+    recommendation_id: str | None = None
+    """The answer that led to the event, as the caller names it."""
     properties: dict[str, Any] = {}
 
 
