@@ -27,7 +27,7 @@ from gateway.conversation import Conversation
 from gateway.deadline import LEAST, MARGIN, Clock, Deadline
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
-from gateway.errors import ProviderError, Throttled
+from gateway.errors import ProviderError, Throttled, TimedOut
 from gateway.health import Health
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
@@ -82,6 +82,18 @@ class ProviderSettings(BudgetSettings, BulkheadSettings, RateSettings):
     """How properties are called and stored at this vendor."""
 
 
+class Hurried(Deadline):
+    """A deadline that the caller made shorter than the configuration's.
+
+    What is not had in time then says little of the vendor: a caller in a hurry must not open everybody's breaker.
+    """
+
+    __slots__ = ()
+
+    def before(self, others: int) -> Hurried:
+        return Hurried(self._clock, self.at, others, self.trail)
+
+
 class Provider:
     """Asks one vendor. All mutable state of an account lives in its parts: token, hosts, breakers, pool."""
 
@@ -131,7 +143,7 @@ class Provider:
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
         self._send_rate = Rate(settings.rate) if settings.rate else None
-        self._secrets = [secret.get_secret_value() for _, secret in adapter if isinstance(secret, SecretStr)]
+        self._secrets = secrets_of(adapter)
 
     @property
     def token(self) -> TokenKeeper | None:
@@ -144,7 +156,7 @@ class Provider:
         The last provider of a list waits for the end of a throttle where that fits the deadline.
         """
         if not self.adapter.over_http:
-            return await self._converse(operation, arguments, deadline)
+            return await self._unguarded(operation, arguments, deadline)
         try:
             return await self._admitted(operation, arguments, deadline)
         except Throttled as error:
@@ -154,45 +166,53 @@ class Provider:
         await self._sleep(wait)
         return await self._admitted(operation, arguments, deadline)
 
+    async def _unguarded(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
+        """No gates: nothing between it and the gateway can break (CONFIG.md, `local`)."""
+        started = self.clock()
+        result = await self._converse(operation, arguments, deadline)
+        self.health.note(self.clock() - started, None)
+        return result
+
     async def _admitted(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         """Through the gates: throttle, bulkhead, breaker. What happens is told to the breaker."""
         write = operation not in READS
         self._not_throttled()
         self.bulkhead.enter(write)
         try:
-            permit = (self.writes if write else self.reads).admit()
-            return await self._permitted(permit, operation, arguments, deadline)
+            with (self.writes if write else self.reads).admit() as permit:
+                self._within_rate()  # last, because it is spent: a call that is refused elsewhere costs none of it
+                return await self._permitted(permit, operation, arguments, deadline)
         finally:
             self.bulkhead.leave(write)
 
     async def _permitted(
         self, permit: Permit, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline
     ) -> Any:
+        """A caller that hangs up leaves the permit without a verdict: that is nobody's fault."""
         started = self.clock()
         try:
             result = await self._converse(operation, arguments, deadline)
         except ProviderError as error:
-            self._note(error, permit, self.clock() - started)
-            raise
-        except BaseException:  # a caller that hangs up is nobody's fault
-            permit.cancelled()
+            seconds = self.clock() - started
+            if error.asked and not self._too_hurried(error, deadline, seconds):
+                self._note(error, permit, seconds)
             raise
         permit.succeeded(self.clock() - started)
         self.health.note(self.clock() - started, None)
         return result
 
     def _not_throttled(self) -> None:
-        """Raises Throttled while the vendor asked to be left alone, or our own rate is spent."""
+        """Raises Throttled while the vendor asked to be left alone."""
         wait = self.throttle.wait()
         if wait > 0:
             raise Throttled("was throttled", retry_after=wait)
+
+    def _within_rate(self) -> None:
+        """Raises Throttled while our own rate is spent."""
         if self._send_rate is not None and (wait := self._send_rate.admit(self.clock())) > 0:
             raise Throttled("the rate set for it is spent", retry_after=wait)
 
     def _note(self, error: ProviderError, permit: Permit, seconds: float) -> None:
-        if not error.asked:
-            permit.cancelled()
-            return
         self.health.note(seconds, error)
         if error.counts:
             permit.failed(seconds)
@@ -200,6 +220,21 @@ class Provider:
             permit.ignored()
         if isinstance(error, Throttled):
             self.throttle.note(error.retry_after)
+
+    def _too_hurried(self, error: ProviderError, deadline: Deadline, seconds: float) -> bool:
+        """Did it time out because the caller left it less than half of the time that is configured?"""
+        return (
+            isinstance(error, TimedOut) and isinstance(deadline, Hurried) and seconds < self.settings.timeout / 2
+        )
+
+    def has_room(self) -> bool:
+        """May it be asked what nobody waits for? Not where that could keep out a question that somebody does.
+
+        Half of the places and of the rate stay free. A breaker that is not closed refuses by itself.
+        """
+        rate = self._send_rate
+        spared = rate is None or rate.remaining(self.clock()) > (rate.burst + 1) // 2
+        return spared and self.bulkhead.in_flight < self.settings.max_in_flight // 2
 
     async def _converse(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         timeout = self.settings.timeout if operation in READS else self.settings.write_timeout
@@ -283,6 +318,11 @@ class Provider:
         if self.token is not None:
             await self.token.close()
         await self._transport.close()
+
+
+def secrets_of(adapter: Adapter) -> list[str]:
+    """The secrets among an adapter's options."""
+    return [secret.get_secret_value() for _, secret in adapter if isinstance(secret, SecretStr)]
 
 
 def _transport(settings: ProviderSettings) -> Transport:

@@ -52,8 +52,11 @@ class AiohttpTransport:
         self._max_answer = max_answer
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:  # replaced at a reload: whoever comes this late must neither crash nor open it anew
+            raise NotConnected("the provider was replaced")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -110,6 +113,7 @@ class AiohttpTransport:
         connection.release()  # into the pool, unused
 
     async def close(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             await asyncio.sleep(0)  # let the transports see the close
