@@ -19,6 +19,7 @@ from math import floor
 from typing import Final
 
 import msgspec
+import structlog
 
 from gateway.access import Access
 from gateway.asked import Asked, asked_for_recommendations, asked_for_search, pin
@@ -32,6 +33,7 @@ from gateway.errors import (
     InvalidRequest,
     Mistake,
     NoProviderCan,
+    PassedOver,
     ProviderError,
     Rejected,
     Unavailable,
@@ -46,15 +48,20 @@ from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
 from gateway.policies.flights import Flights
 from gateway.policies.shadow import overlap
-from gateway.provider import Provider
+from gateway.provider import Hurried, Provider
 from gateway.rendering import render
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import from_query
-from gateway.state.store import Store
+from gateway.state.store import Store, StoreError
 from gateway.tailoring import Ask, Tailor
 
 MISS: Final = "gateway; fwd=miss"
 STORED: Final = "gateway; fwd=miss; stored"
+LATE: Final = "the deadline ended the request"
+GRACE: Final = 0.02
+"""Seconds after the deadline in which the attempts may still say how they ended, before they are broken off."""
+
+log = structlog.get_logger("gateway")
 
 
 class Pipeline:
@@ -151,9 +158,7 @@ class Pipeline:
         if call.explain or call.pinned:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
-            answer, status, age = await self._fetched(
-                asked, ask, deadline, hurried="Request-Timeout" in call.headers
-            )
+            answer, status, age = await self._fetched(asked, ask, deadline)
         except NoneAnswered as none:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
@@ -161,7 +166,7 @@ class Pipeline:
         except TimeoutError as late:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
-            raise DeadlineExceeded("the deadline ended the request", attempts=[]) from late
+            raise DeadlineExceeded(LATE, attempts=[]) from late
         return self._deliver(call, answer, status, age)
 
     async def _answer_for_ops(self, call: Call, asked: Asked, ask: Ask | None, deadline: Deadline) -> Delivery:
@@ -183,9 +188,12 @@ class Pipeline:
         self, asked: Asked, ask: Ask | None, deadline: Deadline, attempts: list[Attempt]
     ) -> CachedAnswer:
         try:
-            return await self._ask(asked, ask, deadline, attempts)
+            async with asyncio.timeout(deadline.left() + GRACE):
+                return await self._ask(asked, ask, deadline, attempts)
         except NoneAnswered as none:
             return self._concluded(asked, none)
+        except TimeoutError as late:
+            raise DeadlineExceeded(LATE, attempts=[attempt_told(one) for one in attempts]) from late
 
     def _cached(self, asked: Asked) -> str:
         """What the cache would have said."""
@@ -199,23 +207,21 @@ class Pipeline:
         """When this request is over. Raises InvalidRequest (400) for a Request-Timeout that is no time."""
         seconds = self.plan.configuration.server.deadline
         wished = headers.get("Request-Timeout")
-        if wished is not None:
-            seconds = min(seconds, _positive(wished))
+        if wished is not None and (shorter := _positive(wished)) < seconds:
+            return Hurried.within(self._clock, shorter)
         return Deadline.within(self._clock, seconds)
 
-    async def _fetched(
-        self, asked: Asked, ask: Ask | None, deadline: Deadline, *, hurried: bool
-    ) -> tuple[CachedAnswer, str, float]:
+    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> tuple[CachedAnswer, str, float]:
         """The answer, what is said of the cache, and for how many seconds it is good.
 
         A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
         """
         caching = asked.placement.caching
-        if caching is None:
-            return await self._ask(asked, ask, deadline), MISS, 0.0
-        if hurried:
-            return await self._fetch_and_keep(asked, caching, ask, deadline), STORED, caching.ttl
-        async with asyncio.timeout(deadline.left()):
+        async with asyncio.timeout(deadline.left() + GRACE):
+            if caching is None:
+                return await self._ask(asked, ask, deadline), MISS, 0.0
+            if isinstance(deadline, Hurried):
+                return await self._fetch_and_keep(asked, caching, ask, deadline), STORED, caching.ttl
             answer, collapsed = await self._flights.join(
                 asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
             )
@@ -227,8 +233,9 @@ class Pipeline:
         asked_at = self._clock()
         try:
             answer = await self._ask(asked, ask, deadline)
-        except NoneAnswered:
-            self.cache.refresh_failed(asked.key, caching)
+        except NoneAnswered as none:
+            if none.verdict != "late" or not isinstance(deadline, Hurried):  # nobody's hurry keeps it stale
+                self.cache.refresh_failed(asked.key, caching)
             raise
         self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
         return answer
@@ -238,11 +245,14 @@ class Pipeline:
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline)
         try:
             return await self._fetch_and_keep(asked, caching, None, deadline)
-        except (NoneAnswered, GatewayError):
+        except NoneAnswered:
             found = self.cache.lookup(asked.key, caching)
-            if found is None:
+            if found is None:  # dropped meanwhile: for those who joined
                 raise
             return found.answer
+        except Exception:  # here a renewal ends: nobody waits for it
+            log.exception("renewal", placement=asked.placement.name)
+            raise
 
     async def _ask(
         self, asked: Asked, ask: Ask | None, deadline: Deadline, failed: list[Attempt] | None = None
@@ -251,7 +261,10 @@ class Pipeline:
         ask = ask or (Asker().ask if _has_many_seeds(asked) else ask_alone)
 
         async def one(provider: Provider, deadline: Deadline) -> Recommendations:
-            return await Tailor(asked, provider).answer(ask, self._store, deadline)
+            try:
+                return await Tailor(asked, provider).answer(ask, self._store, deadline)
+            except StoreError as error:  # the next one may need none of our records
+                raise PassedOver(str(error)) from error
 
         named = [(provider.name, provider) for provider in asked.candidates.providers]
         attempts: list[Attempt] = [] if failed is None else failed
@@ -261,20 +274,25 @@ class Pipeline:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
         return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
 
-    async def _shadow(self, asked: Asked, name: str, served: Recommendations) -> None:
+    async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:
         """Ask another provider the same, and note how its answer compares. What goes wrong is only counted."""
-        provider = self.plan.providers[name]
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline).before(1)
         started = self._clock()
         items: list[str] = []
         try:
+            if not provider.has_room():
+                raise PassedOver("it is busy with questions that somebody waits for")
             said = await Tailor(asked, provider).answer(ask_alone, self._store, deadline)
             outcome, items = "answered", [item.id for item in said.items]
         except ProviderError as error:
             outcome = "empty" if error.outcome == "empty" else error.name
-        labels = (asked.placement.name, name)
+        except Exception:  # here a shadow request ends: nobody waits for it
+            log.exception("shadow", placement=asked.placement.name, provider=provider.name)
+            outcome = "internal"
+        labels = (asked.placement.name, provider.name)
         self.metrics.shadow.labels(*labels, outcome).inc()
-        self.metrics.shadow_duration.labels(*labels).observe(self._clock() - started)
+        if outcome in ("answered", "empty"):
+            self.metrics.shadow_duration.labels(*labels).observe(self._clock() - started)
         if items:
             both = overlap([item.id for item in served.items], items)
             self.metrics.shadow_overlap.labels(*labels).observe(both)
@@ -290,7 +308,7 @@ class Pipeline:
         attempts = [attempt_told(attempt) for attempt in none.attempts]
         match none.verdict:
             case "late":
-                return DeadlineExceeded("the deadline ended the request", attempts=attempts)
+                return DeadlineExceeded(LATE, attempts=attempts)
             case "refused":
                 refusals = (attempt.error.vendor_message for attempt in none.attempts)
                 message = next((one for one in refusals if one), None)

@@ -5,21 +5,21 @@ Whatever a request looks up is worked out here: who can serve which kind, and wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from random import Random
 from typing import Literal
 
 import msgspec
 
-from gateway.config.model import Configuration
+from gateway.config.model import Configuration, ConfiguredProvider
 from gateway.config.traffic import Placement as PlacementSettings
 from gateway.memory import Memory
 from gateway.model.query import KINDS, Kind
 from gateway.policies.cache import Caching
 from gateway.policies.shadow import Shadow
 from gateway.policies.split import Split
-from gateway.provider import Provider
+from gateway.provider import Provider, secrets_of
 from gateway.state.store import Store
 
 Served = Kind | Literal["search"]
@@ -50,7 +50,7 @@ class Placement(msgspec.Struct, frozen=True):
     """For requests that no unit assigns."""
     hide: frozenset[str]
     caching: Caching | None
-    shadow: Shadow | None
+    shadow: Shadow[Provider] | None
     fingerprint: str
     """Changes whenever its answers could: part of their cache keys."""
 
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
 def build(
     configuration: Configuration, epoch: str, store: Store, memory: Memory, key: bytes, old: Plan | None
 ) -> Plan:
-    """Compile a configuration. Providers that did not change are taken over from `old`, with all their state."""
+    """Compile a configuration. What did not change is taken over from `old` with all its state."""
     providers: dict[str, Provider] = {}
     for name, wanted in configuration.providers.items():
         kept = old.providers.get(name) if old else None
@@ -82,14 +82,19 @@ def build(
         else:
             providers[name] = Provider(name, wanted.options, wanted, store, key=key, memory=memory)
     placements = {
-        name: _placement(name, settings, configuration, providers)
+        name: _placement(name, settings, configuration, providers, key, old)
         for name, settings in configuration.placements.items()
     }
     return Plan(epoch, configuration, providers, placements)
 
 
 def _placement(
-    name: str, settings: PlacementSettings, configuration: Configuration, providers: Mapping[str, Provider]
+    name: str,
+    settings: PlacementSettings,
+    configuration: Configuration,
+    providers: Mapping[str, Provider],
+    key: bytes,
+    old: Plan | None,
 ) -> Placement:
     arms = {
         arm: Arm(arm, {kind: candidates(kind, [providers[one] for one in names]) for kind in (*KINDS, "search")})
@@ -109,23 +114,40 @@ def _placement(
         first=next(iter(arms.values())),
         hide=frozenset(settings.hide),
         caching=caching,
-        shadow=_shadow(settings),
-        fingerprint=_fingerprint(settings, configuration),
+        shadow=_shadow(settings, providers, old.placements.get(name) if old else None),
+        fingerprint=_fingerprint(settings, configuration, key),
     )
 
 
-def _shadow(settings: PlacementSettings) -> Shadow | None:
+def _shadow(
+    settings: PlacementSettings, providers: Mapping[str, Provider], old: Placement | None
+) -> Shadow[Provider] | None:
     if settings.shadow is None:
         return None
-    return Shadow(settings.shadow.provider, settings.shadow.share, Random())  # noqa: S311  # a sample, no secret
+    provider, share = providers[settings.shadow.provider], settings.shadow.share
+    kept = old.shadow if old else None
+    if kept is not None and (kept.provider, kept.share) == (provider, share):
+        return kept  # what it is allowed at once is counted over reloads too
+    return Shadow(provider, share, Random())  # noqa: S311  # a sample, no secret
 
 
-def _fingerprint(settings: PlacementSettings, configuration: Configuration) -> str:
+def _fingerprint(settings: PlacementSettings, configuration: Configuration, key: bytes) -> str:
     """Of the placement's own settings and of every provider that may answer for it."""
     names = sorted({name for names in settings.lists.values() for name in names})
-    shaping = settings.model_dump_json(exclude={"cache", "shadow"})
-    shaping += "".join(configuration.providers[name].model_dump_json() for name in names)
-    return blake2b(shaping.encode(), digest_size=8).hexdigest()
+    shaping = [settings.model_dump_json(exclude={"cache", "shadow"})]
+    for name in names:
+        shaping += _shaping(configuration.providers[name])
+    return blake2b(msgspec.json.encode(shaping), key=key, digest_size=8).hexdigest()
+
+
+def _shaping(provider: ConfiguredProvider) -> Iterator[str]:
+    """What of a provider's settings shapes its answers: whose account it is and what is said to it.
+
+    Not how long it may take and when it is left alone: who takes a dead vendor out of service (`forced_open`)
+    needs the answers that are cached. Secrets too, which a dump masks: other credentials may be another account.
+    """
+    yield provider.model_dump_json(include={"adapter", "options", "pseudonymize", "properties"})
+    yield from secrets_of(provider.options)
 
 
 def candidates(kind: str, providers: list[Provider]) -> Candidates:

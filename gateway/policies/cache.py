@@ -175,8 +175,7 @@ class AnswerCache:
         if subject:
             self._by_subject.setdefault(subject, set()).add(key)
         self.bytes += size
-        while self.bytes > self._max_bytes:
-            self._remove(next(iter(self._entries)))
+        self._shrink()
         return True
 
     def refresh_failed(self, key: bytes, caching: Caching) -> None:
@@ -189,6 +188,11 @@ class AnswerCache:
         entry.failures += 1
         entry.due_from = self._clock() + pause * (1 - self._rng.random() / 2)
 
+    def resize(self, max_bytes: int) -> None:
+        """Another bound from now on; the longest unused leave until it holds."""
+        self._max_bytes = max_bytes
+        self._shrink()
+
     def drop(self, placement: str | None = None) -> int:
         """Forget a placement's answers, or all; how many those were."""
         self._drops.note_placement(placement, self._clock())
@@ -199,6 +203,10 @@ class AnswerCache:
         """Forget the personal answers of one subject; how many those were."""
         self._drops.note_subject(subject, self._clock())
         return self._remove_all(list(self._by_subject.get(subject, ())))
+
+    def _shrink(self) -> None:
+        while self.bytes > self._max_bytes:
+            self._remove(next(iter(self._entries)))
 
     def _remove_all(self, keys: list[bytes]) -> int:
         for key in keys:

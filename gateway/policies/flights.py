@@ -51,12 +51,14 @@ class Flights(Generic[T]):
     def launch(self, key: bytes, start: Start[T]) -> bool:
         """Begin a flight that nobody needs to wait for (a refresh); False if there is one already.
 
-        It ends by itself even if those who joined it hang up. An exception that reaches nobody is reported by
-        the event loop, so `start` should handle those that it expects.
+        It ends by itself even if those who joined it hang up. Its exception goes to those who joined, if any:
+        `start` must log what nobody else would tell.
         """
         if key in self._flights:
             return False
-        self._begin(key, start).waiting += 1
+        flight = self._begin(key, start)
+        flight.waiting += 1
+        flight.task.add_done_callback(_looked_at)
         return True
 
     async def close(self) -> None:
@@ -75,3 +77,9 @@ class Flights(Generic[T]):
     def _forget(self, key: bytes, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Else the event loop would report an exception that nobody waited for."""
+    if not task.cancelled():
+        task.exception()

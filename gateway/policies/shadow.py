@@ -9,24 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+
+P = TypeVar("P")
 
 MOST: Final = 16
 """Shadow requests of one placement at once."""
 
 
-class Shadow:
+class Shadow(Generic[P]):
     """One for each placement that has a shadow."""
 
-    def __init__(self, provider: str, share: float, rng: Random) -> None:
+    def __init__(self, provider: P, share: float, rng: Random) -> None:
         self.provider = provider
-        self._share = share
+        self.share = share
         self._rng = rng
         self._running: set[asyncio.Task[None]] = set()
 
     def consider(self, ask: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Ask too, for the configured share of requests and within the budget; `ask` must handle its errors."""
-        if self._rng.random() >= self._share or len(self._running) >= MOST:
+        if self._rng.random() >= self.share or len(self._running) >= MOST:
             return False
         task = asyncio.get_running_loop().create_task(ask(), name="shadow")
         self._running.add(task)
