@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from gateway.adapter import Operation
 from gateway.errors import NotFound
@@ -40,10 +40,15 @@ def provider_state(provider: Provider) -> dict[str, Any]:
     }
 
 
+FARTHEST: Final = 100 * 365 * 86400.0
+"""Seconds: a vendor may say that its token lives, or that it wants to be left alone, beyond the calendar's end."""
+
+
 def _at(seconds: float | None) -> str | None:
     """The moment so many seconds from now, RFC 3339."""
     if seconds is None:
         return None
+    seconds = min(seconds, FARTHEST)
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
 
 from gateway.config import ConfigError, Loaded, load, warnings
+from gateway.config.words import Address
 from gateway.logs import set_up
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
@@ -23,24 +25,24 @@ from gateway.state.store import StoreError
 
 log = structlog.get_logger("gateway")
 
-LOOK: Final = 1.0
-"""Seconds between two looks at the configuration's files."""
+LOOK: Final = 0.45
+"""Seconds between two looks at the configuration's files; three of them are less than 2 s."""
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 def serve(args: argparse.Namespace) -> int:
     """`gateway serve`: 0 after a clean end, 1 where it cannot listen or open its state, 2 for a bad file."""
-    try:
-        loaded = load(args.config, os.environ, overrides=args.overrides)
-    except ConfigError as error:
-        sys.stderr.writelines(f"{mistake}\n" for mistake in error.mistakes)
+    first = reading(args)
+    loaded = first.read
+    if isinstance(loaded, ConfigError):
+        sys.stderr.writelines(f"{mistake}\n" for mistake in loaded.mistakes)
         return 2
     set_up(loaded.configuration.telemetry.logs)
     for hazard in warnings(loaded):
         log.warning("configuration", hazard=str(hazard))
     try:
-        run(_serve(loaded, args))
+        run(_serve(first, loaded, args))
     except (StoreError, OSError) as error:
         sys.stderr.write(f"gateway: {_plainly(error)}\n")
         return 1
@@ -63,7 +65,7 @@ def _plainly(error: Exception) -> str:
     return str(error)
 
 
-async def _serve(loaded: Loaded, args: argparse.Namespace) -> None:
+async def _serve(first: Reading, loaded: Loaded, args: argparse.Namespace) -> None:
     path = loaded.configuration.state.path
     assert path is not None  # noqa: S101  # other stores are refused when the file is loaded
     stop = asyncio.Event()
@@ -72,69 +74,95 @@ async def _serve(loaded: Loaded, args: argparse.Namespace) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    runtime = await Runtime.start(loaded, await SqliteStore.open(path))
-    front = Front(runtime)
-    server = loaded.configuration.server
-    runners = [
-        await _listen(front.app(admin=True), server.admin_listen, server.drain),
-        await _listen(front.app(), server.listen, server.drain),
-    ]
-    log.info(
-        "listening", listen=str(server.listen), admin=str(server.admin_listen), epoch=runtime.pipeline.plan.epoch
-    )
-    watch = asyncio.create_task(_watch(runtime, loaded, args, reload))
-    try:
-        await stop.wait()
-    finally:
-        runtime.ready = False
-        watch.cancel()
-        for runner in reversed(runners):
-            await runner.cleanup()
-        await runtime.close()
-        log.info("stopped")
+    async with AsyncExitStack() as stack:  # what was opened is closed in any case, the last first
+        runtime = await Runtime.start(loaded, await SqliteStore.open(path))
+        stack.push_async_callback(runtime.close)
+        front, server = Front(runtime), loaded.configuration.server
+        admin = await _listen(front.app(admin=True), server.admin_listen, server.drain, stack)
+        public = await _listen(front.app(), server.listen, server.drain, stack)
+        log.info("listening", listen=public, admin=admin, epoch=runtime.pipeline.plan.epoch)
+        watch = asyncio.create_task(_watch(runtime, first, args, reload))
+        try:
+            await stop.wait()
+        finally:
+            runtime.ready = False
+            watch.cancel()
+    log.info("stopped")
 
 
-async def _listen(app: web.Application, address: Any, drain: float) -> web.AppRunner:
+async def _listen(app: web.Application, address: Any, drain: float, stack: AsyncExitStack) -> str:
+    """Listen until `stack` is closed; where, which an address with port 0 does not say."""
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=drain)
+    stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.TCPSite(runner, address.host, address.port).start()
-    return runner
+    return str(Address(*runner.addresses[0][:2]))
 
 
 # --- reload -----------------------------------------------------------------------------------------------------
 
 
-async def _watch(runtime: Runtime, loaded: Loaded, args: argparse.Namespace, asked: asyncio.Event) -> None:
-    """Take a changed file within 2 s, or at once after SIGHUP."""
-    seen = stamp({args.config, *loaded.files})
+class Reading(NamedTuple):
+    """What was read, and how the files looked before: whatever changes after that is seen at the next look."""
+
+    read: Loaded | ConfigError
+    files: frozenset[Path]
+    seen: Stamp
+
+
+def reading(args: argparse.Namespace) -> Reading:
+    """Read the file, again where it names files whose stamp was not yet taken; a bad one may name some too."""
+    files = frozenset({args.config})
     while True:
+        seen = stamp(files)
+        read: Loaded | ConfigError
         try:
-            async with asyncio.timeout(LOOK):
-                await asked.wait()
-        except TimeoutError:
-            pass
-        files = {args.config, *loaded.files}
-        now = stamp(files)
-        if now == seen and not asked.is_set():
-            continue
+            read = load(args.config, os.environ, overrides=args.overrides)
+        except ConfigError as error:
+            read = error
+        if read.files <= files:
+            return Reading(read, files, seen)
+        files |= read.files
+
+
+async def _watch(runtime: Runtime, last: Reading, args: argparse.Namespace, asked: asyncio.Event) -> None:
+    """Take a changed file within 2 s, once it has come to rest; or at once after SIGHUP."""
+    while True:
+        if not await _signalled(asked):
+            now = stamp(last.files)
+            if now == last.seen:
+                continue
+            if not await _signalled(asked) and stamp(last.files) != now:
+                await _signalled(asked)  # still being written: half a file may be a valid one
         asked.clear()
-        seen = now
-        loaded = await _reload(runtime, loaded, args)
-        if {args.config, *loaded.files} != files:
-            seen = stamp({args.config, *loaded.files})
+        try:
+            last = await asyncio.to_thread(reading, args)
+            _take(runtime, last.read)
+        except Exception as error:  # here a reload ends: the gateway goes on, and looks at the next one
+            log.exception("configuration not taken")
+            runtime.reject([f"it could not be taken: {type(error).__name__}"])
+            last = last._replace(seen=await asyncio.to_thread(stamp, last.files))
 
 
-async def _reload(runtime: Runtime, loaded: Loaded, args: argparse.Namespace) -> Loaded:
+async def _signalled(asked: asyncio.Event) -> bool:
+    """Was SIGHUP had before the time for the next look came?"""
     try:
-        fresh = await asyncio.to_thread(load, args.config, os.environ, overrides=args.overrides)
-    except ConfigError as error:
-        runtime.reject(error)
-        for mistake in error.mistakes:
+        async with asyncio.timeout(LOOK):
+            return await asked.wait()
+    except TimeoutError:
+        return False
+
+
+def _take(runtime: Runtime, read: Loaded | ConfigError) -> None:
+    if isinstance(read, ConfigError):
+        runtime.reject(read.mistakes)
+        for mistake in read.mistakes:
             log.error("configuration rejected", mistake=str(mistake))
-        return loaded
-    changes = runtime.apply(fresh)
+        return
+    changes = runtime.apply(read)
     log.info("configuration taken", epoch=runtime.pipeline.plan.epoch, changes=list(changes.lines()))
-    return fresh
+    for hazard in warnings(read):
+        log.warning("configuration", hazard=str(hazard))
 
 
 def stamp(files: Iterable[Path]) -> Stamp:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import structlog
 
 from gateway.access import Access
-from gateway.config import Changes, ConfigError, Configuration, Loaded, diff, effective, epoch
+from gateway.config import Changes, Configuration, Loaded, diff, effective, epoch
+from gateway.config.changes import RESTARTS
 from gateway.errors import ProviderError
 from gateway.events.attribution import Signer
 from gateway.memory import Memory
@@ -33,29 +34,33 @@ DRAIN_LOOK: Final = 0.1
 class Runtime:
     """The pipeline and what must be opened and closed around it."""
 
-    def __init__(self, loaded: Loaded, store: Store, pipeline: Pipeline, memory: Memory, key: bytes) -> None:
+    def __init__(
+        self, loaded: Loaded, store: Store, pipeline: Pipeline, memory: Memory, key: bytes, signing: bytes
+    ) -> None:
         self._loaded = loaded
         self._store = store
         self._memory = memory
         self._key = key
+        self._signing = signing
         self.pipeline = pipeline
         self.ready = False
+        self._started_with = effective(loaded)
         self._rejected: list[str] = []
+        self._replaced: set[Provider] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def start(cls, loaded: Loaded, store: Store) -> Runtime:
         """Open everything that a configuration names; tokens are fetched in the background."""
         key = await store.secret("pseudonyms", lambda: secrets.token_bytes(32))
-        signing = [key.get_secret_value().encode() for key in loaded.configuration.server.signing_keys]
         made = await store.secret("signing", lambda: secrets.token_bytes(32))
         memory = Memory(store, time.monotonic)
         configuration = loaded.configuration
         plan = build(configuration, epoch(loaded, key), store, memory, key, None)
         rng = random.Random()  # noqa: S311  # jitter, not secrets
         cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
-        pipeline = Pipeline(plan, Access(configuration), store, Signer(signing or [made]), cache)
-        runtime = cls(loaded, store, pipeline, memory, key)
+        pipeline = Pipeline(plan, Access(configuration), store, _signer(configuration, made), cache)
+        runtime = cls(loaded, store, pipeline, memory, key, made)
         runtime._welcome(plan.providers.values())
         runtime._in_background(runtime._keep_warm())
         runtime.ready = True
@@ -67,26 +72,42 @@ class Runtime:
         return self._loaded.configuration
 
     def effective(self) -> dict[str, Any]:
-        """The configuration in force, without secrets."""
-        return effective(self._loaded)
+        """The configuration in force, without secrets; what waits for a restart is as it was at the start."""
+        shown = effective(self._loaded)
+        for section, member in RESTARTS:
+            shown[section][member] = self._started_with[section][member]
+        return shown
 
     def apply(self, loaded: Loaded) -> Changes:
         """Serve with another configuration from now on; what was replaced is closed when it is idle."""
         old = self.pipeline.plan
-        changes = diff(effective(self._loaded), effective(loaded))
-        name = epoch(loaded, self._key)
-        plan = build(loaded.configuration, name, self._store, self._memory, self._key, old)
-        self.pipeline.access = Access(loaded.configuration)
-        self.pipeline.plan = plan
+        configuration = loaded.configuration
+        changes = diff(self.effective(), effective(loaded))
+        plan = build(configuration, epoch(loaded, self._key), self._store, self._memory, self._key, old)
+        access, signer = Access(configuration), _signer(configuration, self._signing)
+        # Nothing below fails: either all of it is in force, or nothing.
+        self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self._loaded, self._rejected = loaded, []
-        replaced = [one for key, one in old.providers.items() if plan.providers.get(key) is not one]
+        self._forget_answers(old, plan)
         self._welcome(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
-        self._in_background(self._close_when_idle(replaced, old))
+        replaced = {one for key, one in old.providers.items() if plan.providers.get(key) is not one}
+        if replaced:
+            self._replaced |= replaced
+            self._in_background(self._close_when_idle(replaced, old))
         return changes
 
-    def reject(self, error: ConfigError) -> None:
+    def _forget_answers(self, old: Plan, new: Plan) -> None:
+        """Those of placements that are gone or answer otherwise now: nothing would find them again."""
+        cache = self.pipeline.cache
+        cache.resize(new.configuration.cache.max_bytes)
+        for name, placement in old.placements.items():
+            kept = new.placements.get(name)
+            if kept is None or kept.fingerprint != placement.fingerprint:
+                cache.drop(name)
+
+    def reject(self, mistakes: Iterable[object]) -> None:
         """Remember what is wrong with a file that was not taken."""
-        self._rejected = [str(mistake) for mistake in error.mistakes]
+        self._rejected = [str(mistake) for mistake in mistakes]
 
     def readiness(self) -> dict[str, Any]:
         """The body of /readyz."""
@@ -108,13 +129,14 @@ class Runtime:
                 if provider.reads.state == "closed":
                     self._in_background(_warm(provider))
 
-    async def _close_when_idle(self, replaced: list[Provider], plan: Plan) -> None:
+    async def _close_when_idle(self, replaced: set[Provider], plan: Plan) -> None:
         """Requests that began with the old plan may ask the old providers until their deadline is over."""
         await asyncio.sleep(plan.configuration.server.deadline)
         for provider in replaced:
             while provider.bulkhead.in_flight:  # noqa: ASYNC110  # an event there would cost every request
                 await asyncio.sleep(DRAIN_LOOK)
             await provider.close()
+            self._replaced.discard(provider)
 
     def _in_background(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -128,9 +150,15 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pipeline.close()
-        for provider in self.pipeline.plan.providers.values():
+        for provider in {*self.pipeline.plan.providers.values(), *self._replaced}:
             await provider.close()
         await self._store.close()
+
+
+def _signer(configuration: Configuration, made: bytes) -> Signer:
+    """With the configured keys, else with the one that was made."""
+    keys = [key.get_secret_value().encode() for key in configuration.server.signing_keys]
+    return Signer(keys or [made])
 
 
 async def _warm(provider: Provider) -> None:
@@ -144,10 +172,10 @@ async def _warm(provider: Provider) -> None:
 
 
 def _incident(provider: str, operations: str) -> Callable[[str, str, str], None]:
-    """One line when a breaker opens, tries, or closes."""
+    """One line when a breaker opens or closes; that it tries in between is for who looks closely."""
+    levels = {"open": log.warning, "closed": log.info, "half_open": log.debug}
 
     def changed(old: str, new: str, why: str) -> None:
-        tell = log.info if new == "closed" else log.warning
-        tell(f"breaker {new}", provider=provider, operations=operations, was=old, why=why)
+        levels[new](f"breaker {new}", provider=provider, operations=operations, was=old, why=why)
 
     return changed
