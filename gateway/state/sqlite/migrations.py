@@ -24,5 +24,51 @@ MIGRATIONS: Final = (
     CREATE TABLE versions (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO versions VALUES ('knowledge', 0);
     """,
+    """
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, type TEXT NOT NULL,
+        time REAL NOT NULL, received_at REAL NOT NULL, routes TEXT NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_time ON events (time, seq);
+    CREATE INDEX events_by_user ON events (user, time, seq);
+    CREATE INDEX events_by_type ON events (type, time, seq);
+    CREATE TABLE event_items (
+        item TEXT NOT NULL, time REAL NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (item, time, event)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, replayed INTEGER NOT NULL DEFAULT 0,
+        kind TEXT NOT NULL, ref TEXT NOT NULL, subject TEXT NOT NULL, event INTEGER, accepted_at REAL NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, body BLOB
+    ) STRICT;
+    CREATE INDEX outbox_by_provider ON outbox (provider, replayed, seq);
+    CREATE INDEX outbox_by_subject ON outbox (subject);
+    CREATE INDEX outbox_by_event ON outbox (event) WHERE event IS NOT NULL;
+    CREATE TABLE dead_letters (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL,
+        subject TEXT NOT NULL, event INTEGER, accepted_at REAL NOT NULL, died_at REAL NOT NULL,
+        attempts INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB
+    ) STRICT;
+    CREATE INDEX dead_letters_by_subject ON dead_letters (subject);
+    CREATE INDEX dead_letters_by_event ON dead_letters (event) WHERE event IS NOT NULL;
+    CREATE TABLE users (
+        id TEXT PRIMARY KEY, properties BLOB NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
+        routes TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE items ADD COLUMN created_at REAL;
+    ALTER TABLE items ADD COLUMN updated_at REAL;
+    ALTER TABLE items ADD COLUMN routes TEXT NOT NULL DEFAULT '{}';
+    CREATE INDEX hidden_items ON items (id) WHERE deleted = 1;
+    CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE erasures (
+        hash TEXT PRIMARY KEY, requested_at REAL NOT NULL, routes TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE forgotten (seq INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, at REAL NOT NULL) STRICT;
+    CREATE TABLE replays (
+        provider TEXT PRIMARY KEY, since REAL NOT NULL, upto INTEGER NOT NULL, rate REAL NOT NULL,
+        stage TEXT NOT NULL, position TEXT NOT NULL, total INTEGER NOT NULL, queued INTEGER NOT NULL,
+        left_out INTEGER NOT NULL, started_at REAL NOT NULL, done_at REAL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO versions VALUES ('hidden', 0);
+    """,
 )
 """Applied in order; `PRAGMA user_version` says how many have been."""
