@@ -11,6 +11,8 @@ from gateway.model.query import Snippet
 
 SEEN_TYPES = frozenset({"view", "click", "add_to_cart", "purchase", "rating", "like"})
 """The event types that make an item "seen" (API.md §3)."""
+LEARNED_TYPES = SEEN_TYPES | {"dislike"}
+"""The event types that say what a user wants, or does not want."""
 
 
 class EventItem(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gateway.adapter import Entity
 from gateway.model.activity import Change, Event
+from gateway.state.learned import Learned, Position
 
 
 class Store(Protocol):
@@ -43,7 +44,25 @@ class Store(Protocol):
     async def items(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """`{id: properties}` of those on record and not deleted."""
 
-    # --- what `local` learns
+    # --- what users did, as far as answers need it
+    async def note_activity(self, events: Sequence[Event]) -> None:
+        """Keep who wanted which item (`LEARNED_TYPES`); the same event again changes nothing.
+
+        Whoever writes the event log calls it in the same transaction: with SQLite
+        `gateway.state.sqlite.activity.note(db, events)`, inside its own `db.change`. Likewise `note_items(db, ids)`
+        where records of items are written, and `forget(db, user)` where a user is erased.
+        """
+
+    async def forget_activity(self, user: str) -> None:
+        """Drop all that this user did."""
+
+    async def seen(self, users: Iterable[str], limit: int) -> dict[str, tuple[str, ...]]:
+        """For each of these users the last `limit` items that they have seen (`SEEN_TYPES`), oldest first."""
+
+    async def learned_since(self, position: Position, limit: int) -> Learned:
+        """At most `limit` of what users did and at most `limit` changed records after this position."""
+
+    # --- what `local` learned by until it reads `learned_since`
     async def learn(self, events: Sequence[Event]) -> None:
         """Count what these events say of the popularity of their items."""
 

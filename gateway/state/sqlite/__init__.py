@@ -2,11 +2,12 @@
 
 database.py    the file, its thread, group commit      migrations.py  the schema
 ids.py         id maps                                 secrets.py     keys
-records.py     items                                   learning.py    what `local` answers from
+records.py     items                                   activity.py    who wanted which item
 """
 
 from __future__ import annotations
 
+from gateway.state.sqlite.activity import UserItems
 from gateway.state.sqlite.database import Database
 from gateway.state.sqlite.ids import IdMaps
 from gateway.state.sqlite.learning import Learning
@@ -16,7 +17,7 @@ from gateway.state.sqlite.secrets import Secrets
 __all__ = ["SqliteStore"]
 
 
-class SqliteStore(Secrets, IdMaps, Records, Learning):
+class SqliteStore(Secrets, IdMaps, Records, UserItems, Learning):
     """See `gateway.state.store.Store` for what each method promises."""
 
     def __init__(self, db: Database) -> None:

@@ -70,5 +70,15 @@ MIGRATIONS: Final = (
     ) STRICT, WITHOUT ROWID;
     INSERT INTO versions VALUES ('hidden', 0);
     """,
+    """
+    CREATE TABLE user_items (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, mark INTEGER NOT NULL UNIQUE,
+        user TEXT NOT NULL, item TEXT NOT NULL, type TEXT NOT NULL, value REAL, time REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX user_items_of ON user_items (user, time);
+    CREATE TABLE changed_items (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE) STRICT;
+    INSERT INTO changed_items (id) SELECT id FROM items;
+    INSERT INTO versions VALUES ('forgotten', 0);
+    """,
 )
 """Applied in order; `PRAGMA user_version` says how many have been."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.model.activity import Change
+from gateway.state.sqlite.activity import note_items
 from gateway.state.sqlite.database import Database
 from gateway.state.sqlite.learning import touch
 
@@ -27,16 +28,18 @@ class Records:
                 rows,
             )
             touch(self.db)
+            note_items(self.db, [change.id for change in changes])
 
         await self.db.change(work)
 
     async def delete_items(self, ids: Sequence[str]) -> None:
         def work() -> None:
             self.db.connection.executemany(
-                "INSERT INTO items VALUES (?, '{}', 1) ON CONFLICT (id) DO UPDATE SET deleted = 1",
+                "INSERT INTO items (id, properties, deleted) VALUES (?, '{}', 1) ON CONFLICT (id) DO UPDATE SET deleted = 1",
                 [(id_,) for id_ in ids],
             )
             touch(self.db)
+            note_items(self.db, ids)
 
         await self.db.change(work)
 
