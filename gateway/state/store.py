@@ -49,8 +49,9 @@ class Store(Protocol):
         """Keep who wanted which item (`LEARNED_TYPES`); the same event again changes nothing.
 
         Whoever writes the event log calls it in the same transaction: with SQLite
-        `gateway.state.sqlite.activity.note(db, events)`, inside its own `db.change`. Likewise `note_items(db, ids)`
-        where records of items are written, and `forget(db, user)` where a user is erased.
+        `gateway.state.sqlite.activity.note(db, events)`, inside its own `db.change`. Likewise
+        `note_items(db, ids)` where records of items are written, `forget(db, user)` where a user is erased, and
+        `forget_before(db, time)` where the log's retention ends.
         """
 
     async def forget_activity(self, user: str) -> None:

@@ -35,7 +35,8 @@ class Records:
     async def delete_items(self, ids: Sequence[str]) -> None:
         def work() -> None:
             self.db.connection.executemany(
-                "INSERT INTO items (id, properties, deleted) VALUES (?, '{}', 1) ON CONFLICT (id) DO UPDATE SET deleted = 1",
+                "INSERT INTO items (id, properties, deleted) VALUES (?, '{}', 1) "
+                "ON CONFLICT (id) DO UPDATE SET deleted = 1",
                 [(id_,) for id_ in ids],
             )
             touch(self.db)
