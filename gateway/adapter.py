@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -206,6 +207,10 @@ class EventQuery(msgspec.Struct, frozen=True):
     user: str | None = None
     item: str | None = None
     type: str | None = None
+    since: datetime | None = None
+    """Not before."""
+    until: datetime | None = None
+    """Before."""
     limit: int = 100
 
 
@@ -257,6 +262,14 @@ class Adapter(BaseModel):
     def caller_options_complaint(self, options: Mapping[str, Any]) -> str | None:
         """What is wrong inside a caller's `options` for this provider; None if nothing."""
         return None
+
+    def train_interval(self) -> float | None:
+        """The least seconds between two trainings; None where the vendor has no trainings or no such limit."""
+        return None
+
+    def trains_by_itself(self) -> bool:
+        """Is it to be trained without anybody asking, whenever there are new events and the interval is over?"""
+        return False
 
     # Credentials.
     def login(self) -> Flow[Token] | None:

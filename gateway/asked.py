@@ -15,13 +15,13 @@ from gateway.errors import Forbidden, InvalidRequest, Mistake, NotFound
 from gateway.events.attribution import Credentials, Signer
 from gateway.model import filters
 from gateway.model.filters import Filter
+from gateway.model.ids import id_complaint
 from gateway.model.query import Facet, Kind, Recommend, Search, Seen, User
 from gateway.model.wire import RecommendationRequest, SearchRequest, WireFacet, WireUser
 from gateway.plan import Arm, Candidates, Placement, Plan, candidates
 from gateway.policies.key import cache_key
 
 NEEDS_SEEDS: Final[frozenset[str]] = frozenset({"similar_items", "bought_together", "looking_similar"})
-ID_BYTES: Final = 256
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -265,13 +265,6 @@ def _check_ids(pointer: str, ids: tuple[str, ...], mistakes: list[Mistake]) -> N
         where = f"{pointer}/{index}" if pointer in ("/items", "/exclude_items") else pointer
         if complaint := id_complaint(id_):
             mistakes.append(Mistake(where, complaint))
-
-
-def id_complaint(id_: str) -> str | None:
-    """What is wrong with an id; None if nothing."""
-    if not id_.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in id_):
-        return "must have no control characters"
-    return None if 1 <= len(id_.encode()) <= ID_BYTES else f"must have 1..{ID_BYTES} bytes of UTF-8"
 
 
 def _filter(value: dict[str, Any] | None, mistakes: list[Mistake]) -> Filter | None:

@@ -16,6 +16,7 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -170,7 +171,8 @@ class Dialect:
         caller, name = self._callers[key]
         if name.stored in ("unix_s", "unix_ms") and isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if name.stored == "unix_ms" else value
-            return caller, datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+            with suppress(ValueError, OverflowError, OSError):  # no date of our calendar: the number says it
+                return caller, datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
         return caller, value
 
     def filter(self, tree: Filter) -> Filter:
@@ -277,9 +279,11 @@ class Dialect:
         return Listed(id_, one.provider_id, self.read_properties(one.properties))
 
     def activity(self, activity: Activity, known: Mapping[str, str]) -> Activity:
-        """One of a vendor's own events in the caller's words."""
+        """One of a vendor's own events in the caller's words; the vendor's stand beside them."""
         return replace(
             activity,
+            provider_user=activity.provider_user or activity.user,
+            provider_item=activity.provider_item or activity.item,
             user=None if activity.user is None else self.read_user(activity.user, known),
             item=None if activity.item is None else self.read_item(activity.item, known),
         )

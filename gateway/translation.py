@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.adapter import Entity, EventQuery, Operation
 from gateway.dialect import Dialect, is_hashed
+from gateway.errors import Refused
 from gateway.model.activity import Activity, Change, Event, Listing
 from gateway.model.control import Condition, FacetMatch, Profile, Promotion, Rule, RulePage, ScoredFacet, Strategy
+from gateway.model.filters import Filter
 from gateway.model.query import Recommendations
 
 
@@ -18,7 +21,39 @@ def _facets(matches: tuple[FacetMatch, ...], name: Callable[[str], str]) -> tupl
     return tuple(replace(match, facet=name(match.facet)) for match in matches)
 
 
+AS_THEY_ARE: Final = "_as_they_are"
+"""The member of a rule's `vendor` with the words that have no spelling of the caller's (`_read_rule`)."""
+RULE_WORDS: Final = ("conditions", "promote", "hide", "filter", "match", "boost")
+"""The members of a rule that name items or properties."""
+
+
+class _AsTheyAre(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Those words, in the vendor's spelling."""
+
+    conditions: tuple[Condition, ...] = ()
+    promote: tuple[Promotion, ...] = ()
+    hide: tuple[str, ...] = ()
+    filter: Filter | None = None
+    match: tuple[FacetMatch, ...] = ()
+    boost: tuple[FacetMatch, ...] = ()
+
+
 def _rule(dialect: Dialect, rule: Rule) -> Rule:
+    """Raises Refused where `vendor` was tampered with."""
+    kept = rule.vendor.get(AS_THEY_ARE)
+    spoken = _spoken_rule(dialect, rule)
+    if kept is None:
+        return spoken
+    try:
+        words = msgspec.convert(kept, _AsTheyAre)
+    except msgspec.ValidationError as error:
+        raise Refused(f"`vendor.{AS_THEY_ARE}` is not as it was read: {error}") from error
+    vendor = {name: value for name, value in rule.vendor.items() if name != AS_THEY_ARE}
+    members = {name: getattr(words, name) for name in RULE_WORDS if not getattr(spoken, name)}
+    return replace(spoken, vendor=vendor, **members)
+
+
+def _spoken_rule(dialect: Dialect, rule: Rule) -> Rule:
     return replace(
         rule,
         conditions=tuple(Condition(c.context, c.filter and dialect.filter(c.filter)) for c in rule.conditions),
@@ -135,7 +170,12 @@ def _read_one(dialect: Dialect, one: Any, known: Mapping[str, str]) -> Any:
 
 
 def _read_rule(dialect: Dialect, rule: Rule) -> Rule:
-    return replace(
+    """The rule in the caller's words; what would not be spelled back alike is carried in `vendor` as it is.
+
+    Such are ids that the gateway would encode, in rules that were made elsewhere, and properties that are called
+    as callers call another one.
+    """
+    said = replace(
         rule,
         conditions=tuple(
             Condition(c.context, c.filter and dialect.read_filter(c.filter)) for c in rule.conditions
@@ -148,3 +188,10 @@ def _read_rule(dialect: Dialect, rule: Rule) -> Rule:
         match=_facets(rule.match, dialect.caller_name),
         boost=_facets(rule.boost, dialect.caller_name),
     )
+    again = _spoken_rule(dialect, said)
+    lost = [name for name in RULE_WORDS if getattr(again, name) != getattr(rule, name)]
+    if not lost:
+        return said
+    kept = msgspec.to_builtins(_AsTheyAre(**{name: getattr(rule, name) for name in lost}))
+    nothing = {name: None if name == "filter" else () for name in lost}
+    return replace(said, vendor={**said.vendor, AS_THEY_ARE: kept}, **nothing)

@@ -176,6 +176,9 @@ def all_of(parts: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
 
 
 moments = st.integers(0, 2**32).map(lambda n: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=n))
+periods = (
+    st.tuples(moments, moments).filter(lambda ends: ends[0] != ends[1]).map(lambda ends: Period(*sorted(ends)))
+)
 matches = st.lists(
     st.builds(
         FacetMatch,
@@ -203,7 +206,7 @@ our_rules = st.builds(
     filter=st.none() | all_of(plain | opposite),
     match=matches,
     boost=matches,
-    valid=st.lists(st.builds(Period, moments, moments), max_size=2).map(tuple),
+    valid=st.lists(periods, max_size=2).map(tuple),
     data=st.none() | st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=2),
 )
 

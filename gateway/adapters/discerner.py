@@ -223,9 +223,14 @@ class Discerner(Adapter):
         return _listed("item")
 
     def list_events(self, query: EventQuery) -> Flow[list[Activity]]:
-        """Newest first, which is by falling id: activities have no time, and no type either."""
+        """Newest first, which is by falling id: activities have no time, and no type either.
+
+        Users and items that the gateway does not know have the vendor's id alone.
+        """
         if query.type is not None:
             raise Unsupported("does not know of what type an activity was")
+        if query.since is not None or query.until is not None:
+            raise Unsupported("does not know when an activity was")
         user = product = None
         if query.user is not None and (user := (yield from _known("user", query.user))) is None:
             return []
@@ -241,7 +246,14 @@ class Discerner(Adapter):
         users = yield Owners("user", tuple({str(one.user_id): None for one in activities}))
         items = yield Owners("item", tuple({str(one.product_id): None for one in activities}))
         return [
-            Activity(str(one.id), users.get(str(one.user_id)), items.get(str(one.product_id)), value=one.score)
+            Activity(
+                str(one.id),
+                users.get(str(one.user_id)),
+                items.get(str(one.product_id)),
+                str(one.user_id),
+                str(one.product_id),
+                value=one.score,
+            )
             for one in activities
         ]
 

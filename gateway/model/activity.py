@@ -69,11 +69,18 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """One entry of a vendor's own list of events. Ids are the vendor's spelling until the dialect reads them."""
+    """One entry of a vendor's own list of events. Ids are the vendor's spelling until the dialect reads them.
+
+    A user or item of None beside a `provider_user` or `provider_item` is one that the gateway does not know.
+    """
 
     id: str
     user: str | None = None
     item: str | None = None
+    provider_user: str | None = None
+    """The vendor's own id of the user, where it has ids of its own."""
+    provider_item: str | None = None
+    """The vendor's own id of the item, where it has ids of its own."""
     type: str | None = None
     time: datetime | None = None
     value: float | None = None

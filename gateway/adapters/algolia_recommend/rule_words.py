@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -18,11 +18,13 @@ from gateway.adapters.algolia_recommend.places import Json
 from gateway.errors import Unsupported
 from gateway.model.control import Condition, FacetMatch, Period, Promotion
 from gateway.model.filters import Filter
+from gateway.model.ids import id_complaint
 
 T = TypeVar("T")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND: Final = timedelta(seconds=1)
+CONTEXT: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 SCORED: Final = re.compile(r"(?P<facet>[^<>-][^<>]*)(<score=(?P<score>\d+)>)?")
 MISFITS: Final = (LookupError, TypeError, ValueError, ArithmeticError, Unsupported)
 """What reading may end in where our words cannot say what stands there: then it is carried as it is."""
@@ -36,7 +38,7 @@ class _Condition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class _Promotion(msgspec.Struct, forbid_unknown_fields=True, rename={"item": "objectID", "items": "objectIDs"}):
-    position: int
+    position: Annotated[int, msgspec.Meta(ge=0)]
     item: str | msgspec.UnsetType = msgspec.UNSET
     items: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
@@ -86,6 +88,8 @@ def condition(raw: object) -> Condition:
     said = msgspec.convert(raw, _Condition)
     if said.context is None and said.filters is None:
         raise ValueError("an empty condition has no word")
+    if said.context is not None and not CONTEXT.fullmatch(said.context):
+        raise ValueError("not a context")
     return Condition(said.context, None if said.filters is None else tree(said.filters))
 
 
@@ -102,9 +106,16 @@ def wire_condition(said: Condition) -> Any:
 def promotions(raw: object) -> tuple[Promotion, ...]:
     """Items at positions, one by one or as groups."""
     return tuple(
-        Promotion((one.item,) if isinstance(one.item, str) else one.items or (), one.position)
+        Promotion(_sayable((one.item,) if isinstance(one.item, str) else one.items or ()), one.position)
         for one in msgspec.convert(raw, tuple[_Promotion, ...])
     )
+
+
+def _sayable(items: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids, one at least, that our API can carry. ValueError for others, which stay with the vendor."""
+    if not items or any(id_complaint(item) for item in items):
+        raise ValueError("an id that our API cannot carry")
+    return items
 
 
 def wire_promotions(said: Sequence[Promotion], groups: object = None) -> list[Any]:
@@ -128,7 +139,8 @@ def lone_groups(raw: object) -> list[str]:
 
 def hidden(raw: object) -> tuple[str, ...]:
     """Items that are hidden."""
-    return tuple(one.item for one in msgspec.convert(raw, tuple[_Hidden, ...]))
+    found = tuple(one.item for one in msgspec.convert(raw, tuple[_Hidden, ...]))
+    return found and _sayable(found)
 
 
 def wire_hidden(items: Sequence[str]) -> list[Any]:
@@ -139,7 +151,10 @@ def wire_hidden(items: Sequence[str]) -> list[Any]:
 def matches(raw: object) -> tuple[FacetMatch, ...]:
     """Facets, each as an object or as `brand`, `brand<score=5>`."""
     entries = msgspec.convert(raw, list)
-    return tuple(_scored(one) if isinstance(one, str) else msgspec.convert(one, FacetMatch) for one in entries)
+    found = tuple(_scored(one) if isinstance(one, str) else msgspec.convert(one, FacetMatch) for one in entries)
+    if not all(one.facet for one in found):
+        raise ValueError("a facet without a name")
+    return found
 
 
 def wire_matches(said: Sequence[FacetMatch], texts: object = None) -> list[Any]:
@@ -169,6 +184,8 @@ def _facet_object(said: FacetMatch) -> Json:
 def periods(raw: object) -> tuple[Period, ...]:
     """Spans of time, from Unix seconds."""
     said = msgspec.convert(raw, tuple[_Range, ...])
+    if any(one.from_ >= one.until for one in said):
+        raise ValueError("a period without a moment in it has no word")
     return tuple(Period(EPOCH + one.from_ * SECOND, EPOCH + one.until * SECOND) for one in said)
 
 

@@ -176,9 +176,11 @@ class Recomendo(Adapter):
         whose = () if query.user is None else (("entityId", query.user),)
         called = () if query.type is None else (("event", self._name_of(query.type)),)
         what = () if query.item is None else (("targetEntityId", query.item),)
+        since = () if query.since is None else (("startTime", questions.timestamp(query.since)),)
+        until = () if query.until is None else (("untilTime", questions.timestamp(query.until)),)
         part = (("limit", "-1"),) if query.user is None else (("limit", str(query.limit)), ("reversed", "true"))
         found = yield from stored.events(
-            ("entityType", "user"), *whose, *called, ("targetEntityType", "item"), *what, *part
+            ("entityType", "user"), *whose, *called, ("targetEntityType", "item"), *what, *since, *until, *part
         )
         activities = [letters.activity_of(one, self._type_of) for one in found]
         activities.sort(key=letters.time_of, reverse=True)
@@ -191,6 +193,12 @@ class Recomendo(Adapter):
         return next((type_ for type_, named in self.event_names.items() if named == name), name)
 
     # The account.
+    def train_interval(self) -> float:
+        return self.train_every
+
+    def trains_by_itself(self) -> bool:
+        return self.training == "auto"
+
     def train(self) -> Flow[None]:
         """Never sent twice: a training whose answer was lost has begun."""
         answer = yield Request("POST", "/v1/train", hosts="client", repeatable=False)
