@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import msgspec
+
 from gateway.adapter import Entity
 from gateway.model.activity import Change, Event
 from gateway.state.learned import Learned, Position
@@ -69,6 +71,28 @@ class Store(Protocol):
 
     async def knowledge(self, since: int) -> Knowledge | None:
         """All that `local` answers from, or None if nothing has changed since that version."""
+
+    # --- trainings: at most one in an interval, in the whole deployment. Moments are Unix seconds
+    async def begin_training(self, provider: str, now: float, interval: float) -> float | None:
+        """None: it has begun, and nobody else may for so many seconds. Else the moment from which one may."""
+
+    async def give_back_training(self, provider: str, began: float) -> None:
+        """The training begun at that moment never took place; one begun since stays."""
+
+    async def count_told(self, provider: str, events: int) -> None:
+        """So many events more have been delivered to this provider."""
+
+    async def training(self, provider: str) -> TrainingRecord:
+        """How it stands."""
+
+
+class TrainingRecord(msgspec.Struct, frozen=True):
+    """When a provider was last trained, and how much it has been told since."""
+
+    started_at: float | None = None
+    """Unix seconds; None: never."""
+    new_events: int = 0
+    """Delivered since, or ever where it was never trained."""
 
 
 class Knowledge(Protocol):

@@ -13,6 +13,7 @@ from gateway.state.sqlite.ids import IdMaps
 from gateway.state.sqlite.learning import Learning
 from gateway.state.sqlite.records import Records
 from gateway.state.sqlite.secrets import Secrets
+from gateway.state.sqlite.trainings import Trainings
 
 __all__ = ["SqliteStore"]
 

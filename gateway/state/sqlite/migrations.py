@@ -25,6 +25,12 @@ MIGRATIONS: Final = (
     INSERT INTO versions VALUES ('knowledge', 0);
     """,
     """
+    CREATE TABLE trainings (
+        provider TEXT PRIMARY KEY, started_at REAL, before REAL,
+        told INTEGER NOT NULL DEFAULT 0, told_then INTEGER NOT NULL DEFAULT 0, told_before INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    """,
+    """
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, type TEXT NOT NULL,
         time REAL NOT NULL, received_at REAL NOT NULL, routes TEXT NOT NULL, body BLOB NOT NULL
