@@ -4,6 +4,10 @@
 
 It travels to the caller and back with events, so it must be compact and cannot be forged. Items are named by
 four bytes of a hash: enough to find the position of an item that the caller names again.
+
+    event ─▸ Attribution.answer ─▸ credit(event, provider)   for the very provider that answered (`gateway.events`)
+                  │            └─▸ earned(event, …)          for the arm of an experiment (`gateway.experiments`)
+                  └─▸ warning: forged, foreign, damaged or too old costs the credit, never the event
 """
 
 from __future__ import annotations
@@ -17,6 +21,12 @@ from typing import Final
 
 import msgspec
 
+from gateway.model.activity import Credit, Event
+from gateway.model.query import Snippet
+
+CREDIT_LIFE: Final = 7 * 86400.0
+"""Seconds after which an answer gets no credit any more for what its reader does: a week, the click-through
+window that is usual in advertising."""
 SIGNATURE: Final = 16
 """Bytes of the HMAC that are kept: RFC 2104 §5 allows half of it."""
 
@@ -37,6 +47,8 @@ class Credentials(msgspec.Struct, frozen=True, array_like=True):
     """Four bytes of each item's hash, by rank."""
     parts: tuple[int | None, ...] = ()
     """Which part of each item matched; empty where no item has parts."""
+    phase: str | None = None
+    """Of the experiment."""
 
     def position(self, item: str) -> int | None:
         """The item's 1-based rank in the answer."""
@@ -97,6 +109,7 @@ def credentials(
     query_id: str | None,
     items: Iterable[tuple[str, int | None]],
     made_at: float,
+    phase: str | None = None,
 ) -> Credentials:
     """What is signed for an answer; `items`: each item's id and part, by rank."""
     ranked = tuple(items)
@@ -111,4 +124,42 @@ def credentials(
         query_id=query_id,
         items=tuple(fingerprint(id_) for id_, _ in ranked),
         parts=parts,
+        phase=phase,
     )
+
+
+class Attribution:
+    """What answers earn by the events that name them."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def answer(self, event: Event) -> Credentials | None:
+        """The answer that led to the event; None if it names none that can have credit for it."""
+        said = self._signer.read(event.recommendation_id) if event.recommendation_id else None
+        return None if said is None or _too_old(said, event) else said
+
+    def warning(self, event: Event) -> str | None:
+        """Why the answer that the event names gets no credit; None if it does, or none is named."""
+        if event.recommendation_id is None:
+            return None
+        said = self._signer.read(event.recommendation_id)
+        if said is None:
+            return "the recommendation_id is not one of this gateway's: no credit"
+        if _too_old(said, event):
+            return f"the recommendation_id is older than {CREDIT_LIFE / 86400:.0f} days: no credit"
+        return None
+
+    def credit(self, event: Event, provider: str) -> Credit | None:
+        """What is said of the answer to the provider that gave it; None to every other."""
+        said = self.answer(event)
+        if said is None or said.provider != provider:
+            return None
+        positions = {item.id: at for item in event.items if (at := said.position(item.id)) is not None}
+        parts = ((item.id, said.part(item.id)) for item in event.items)
+        snippets = tuple(Snippet(item, part) for item, part in parts if part is not None)
+        return Credit(said.query_id, positions, snippets)
+
+
+def _too_old(said: Credentials, event: Event) -> bool:
+    return event.time.timestamp() - said.made_at > CREDIT_LIFE

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.adapter import Entity
+from gateway.experiments.counts import Earned, Shown, Tally
+from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event
 from gateway.state.learned import Learned, Position
 
@@ -64,6 +66,23 @@ class Store(Protocol):
 
     async def learned_since(self, position: Position, limit: int) -> Learned:
         """At most `limit` of what users did and at most `limit` changed records after this position."""
+
+    # --- counts of experiments
+    async def open_phases(self, phases: Sequence[Phase], now: float) -> None:
+        """These phases are in force from now (Unix seconds) on, where they were not before."""
+
+    async def note_shown(self, shown: Sequence[Shown], now: float) -> None:
+        """Count answers that went out."""
+
+    async def credit(self, earned: Sequence[Earned]) -> None:
+        """Count what events earned, once for each unit and item.
+
+        Whoever accepts events does it in the same transaction, for events that are new: with SQLite
+        `gateway.state.sqlite.experiments.credit(db, earned)`; `earned` is had from `gateway.experiments.credits`.
+        """
+
+    async def tallies(self, experiment: str | None = None) -> list[Tally]:
+        """The counts of every phase (of one experiment), in the order in which phases began."""
 
     # --- what `local` learned by until it reads `learned_since`
     async def learn(self, events: Sequence[Event]) -> None:

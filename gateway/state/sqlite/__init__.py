@@ -3,12 +3,14 @@
 database.py    the file, its thread, group commit      migrations.py  the schema
 ids.py         id maps                                 secrets.py     keys
 records.py     items                                   activity.py    who wanted which item
+experiments.py counts of experiments
 """
 
 from __future__ import annotations
 
 from gateway.state.sqlite.activity import UserItems
 from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.experiments import Experiments
 from gateway.state.sqlite.ids import IdMaps
 from gateway.state.sqlite.learning import Learning
 from gateway.state.sqlite.records import Records
@@ -18,7 +20,7 @@ from gateway.state.sqlite.trainings import Trainings
 __all__ = ["SqliteStore"]
 
 
-class SqliteStore(Secrets, IdMaps, Records, UserItems, Learning):
+class SqliteStore(Secrets, IdMaps, Records, UserItems, Learning, Trainings, Experiments):
     """See `gateway.state.store.Store` for what each method promises."""
 
     def __init__(self, db: Database) -> None:

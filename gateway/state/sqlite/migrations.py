@@ -86,5 +86,25 @@ MIGRATIONS: Final = (
     INSERT INTO changed_items (id) SELECT id FROM items;
     INSERT INTO versions VALUES ('forgotten', 0);
     """,
+    """
+    CREATE TABLE phases (
+        number INTEGER PRIMARY KEY, experiment TEXT NOT NULL, name TEXT NOT NULL, placement TEXT NOT NULL,
+        unit TEXT NOT NULL, weights TEXT NOT NULL, began_at REAL NOT NULL, UNIQUE (experiment, name)
+    ) STRICT;
+    CREATE TABLE arm_counts (
+        phase INTEGER NOT NULL, arm TEXT NOT NULL, units INTEGER NOT NULL DEFAULT 0,
+        exposures INTEGER NOT NULL DEFAULT 0, clicks INTEGER NOT NULL DEFAULT 0,
+        conversions INTEGER NOT NULL DEFAULT 0, value REAL NOT NULL DEFAULT 0, empty INTEGER NOT NULL DEFAULT 0,
+        fallback INTEGER NOT NULL DEFAULT 0, clicking_units INTEGER NOT NULL DEFAULT 0,
+        converting_units INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (phase, arm)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE arm_units (
+        phase INTEGER NOT NULL, arm TEXT NOT NULL, unit BLOB NOT NULL, exposed INTEGER NOT NULL DEFAULT 0,
+        clicked INTEGER NOT NULL DEFAULT 0, converted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (phase, arm, unit)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credits (
+        phase INTEGER NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (phase, mark)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Applied in order; `PRAGMA user_version` says how many have been."""
