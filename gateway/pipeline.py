@@ -203,9 +203,12 @@ class Pipeline:
         found = self.cache.lookup(asked.key, caching)
         return "miss" if found is None else f"{found.freshness}; ttl={floor(found.ttl)}"
 
-    def deadline(self, headers: Mapping[str, str]) -> Deadline:
-        """When this request is over. Raises InvalidRequest (400) for a Request-Timeout that is no time."""
-        seconds = self.plan.configuration.server.deadline
+    def deadline(self, headers: Mapping[str, str], seconds: float | None = None) -> Deadline:
+        """When this request is over: after so many seconds, by default `server.deadline`, or sooner if it says so.
+
+        Raises InvalidRequest (400) for a Request-Timeout that is no time.
+        """
+        seconds = self.plan.configuration.server.deadline if seconds is None else seconds
         wished = headers.get("Request-Timeout")
         if wished is not None and (shorter := _positive(wished)) < seconds:
             return Hurried.within(self._clock, shorter)

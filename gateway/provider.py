@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 
+import structlog
 from pydantic import Field, SecretStr
 
 from gateway.adapter import Adapter, Flow, Operation, Token
@@ -38,13 +39,15 @@ from gateway.policies.hosts import HostOrder
 from gateway.policies.rate import Rate, RateSettings
 from gateway.policies.settings import Settings
 from gateway.policies.throttle import Throttle
-from gateway.state.store import Store
+from gateway.state.store import Store, StoreError
 from gateway.token import TokenKeeper
 from gateway.translation import hashed_ids, read, speak, spoken_ids
 from gateway.transport import AiohttpTransport, Transport
 from gateway.units import Duration, Size
 
 T = TypeVar("T")
+
+log = structlog.get_logger("gateway")
 
 READS: Final[frozenset[Operation]] = frozenset({"recommend", "recommend_batch", "search"})
 """The operations that answer a caller who waits: `timeout` holds for them, `write_timeout` for the rest."""
@@ -153,18 +156,19 @@ class Provider:
     async def call(self, operation: Operation, *arguments: Any, deadline: Deadline) -> Any:
         """Perform one operation in the caller's words. Raises ProviderError, redacted.
 
-        The last provider of a list waits for the end of a throttle where that fits the deadline.
+        The last provider of a list waits for the end of a throttle, or for its turn within the rate that is set
+        for it, where that fits the deadline.
         """
         if not self.adapter.over_http:
             return await self._unguarded(operation, arguments, deadline)
-        try:
-            return await self._admitted(operation, arguments, deadline)
-        except Throttled as error:
-            wait = error.retry_after
-            if deadline.after or wait + LEAST + MARGIN > deadline.left():
-                raise
-        await self._sleep(wait)
-        return await self._admitted(operation, arguments, deadline)
+        while True:
+            try:
+                return await self._admitted(operation, arguments, deadline)
+            except Throttled as error:
+                wait = error.retry_after
+                if deadline.after or wait + LEAST + MARGIN > deadline.left():
+                    raise
+            await self._sleep(wait)
 
     async def _unguarded(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         """No gates: nothing between it and the gateway can break (CONFIG.md, `local`)."""
@@ -244,13 +248,23 @@ class Provider:
             flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
-                return self._receipt(conversation, callers)
+                return await self._noted(operation, self._receipt(conversation, callers))
             known = await self._owners(hashed_ids(result))
             return read(self.dialect, operation, arguments, result, known)
         except ProviderError as error:
-            error.receipt = self._receipt(conversation, callers) if operation in RECEIPTS else None
+            if operation in RECEIPTS:
+                error.receipt = await self._noted(operation, self._receipt(conversation, callers))
             self._redact(error)
             raise
+
+    async def _noted(self, operation: Operation, receipt: Receipt) -> Receipt:
+        """Events that have arrived are counted where the vendor learns from them at its next training."""
+        if operation == "track" and receipt.done and type(self.adapter).has("train"):
+            try:
+                await self._store.count_told(self.name, len(receipt.done))
+            except StoreError as error:  # they have arrived all the same
+                log.warning("events not counted", provider=self.name, events=len(receipt.done), error=str(error))
+        return receipt
 
     async def _keep_way_back(self, operation: Operation, arguments: tuple[Any, ...]) -> Mapping[str, str]:
         """`{vendor's: caller's}` of what the operation writes; hashed ids go into the id map first."""
