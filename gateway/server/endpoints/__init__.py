@@ -1,0 +1,34 @@
+"""Every operation: the one table that routes, scopes and the OpenAPI document are made from.
+
+endpoint.py       what is said of each
+recommending.py   recommendations, search
+operating.py      for ops: providers, configuration, cache
+documents.py      without credentials: documents, the state of the process
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.server.endpoints import documents, operating, recommending
+from gateway.server.endpoints.documents import Alive, ConfigState, Readiness
+from gateway.server.endpoints.endpoint import Endpoint
+from gateway.server.endpoints.operating import CacheQuery, Dropped
+from gateway.server.endpoints.recommending import BatchAnswer
+
+__all__ = [
+    "ENDPOINTS",
+    "Alive",
+    "BatchAnswer",
+    "CacheQuery",
+    "ConfigState",
+    "Dropped",
+    "Endpoint",
+    "Readiness",
+]
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *recommending.ENDPOINTS,
+    *operating.ENDPOINTS,
+    *documents.ENDPOINTS,
+)

@@ -1,0 +1,60 @@
+"""What is said of each operation, and the problems that several share."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    GatewayError,
+    Internal,
+    InvalidRequest,
+    NoProviderCan,
+    NotFound,
+    PayloadTooLarge,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the API."""
+
+    name: str
+    """Also the name of its handler."""
+    method: str
+    path: str
+    scope: str | None
+    """None: needs no credentials."""
+    about: str
+    takes: Any = None
+    """The type of the body; None: no body."""
+    in_query: Any = None
+    """The type whose members are given as query parameters."""
+    answers: Any = None
+    """The type of the answer; None: not JSON of ours."""
+    statuses: tuple[int, ...] = (200,)
+    """With which the answer comes."""
+    media_type: str = "application/json"
+    cached: bool = False
+    """May answer 304, and carries caching headers."""
+    problems: tuple[type[GatewayError], ...] = ()
+    admin: bool = False
+    """On the admin listener alone."""
+    example: Any = None
+    """A body that the demo answers; where there is no body, parameters by name."""
+
+
+Problems = tuple[type[GatewayError], ...]
+
+CALLS: Final[Problems] = (InvalidRequest, Unauthorized, Forbidden, Internal)
+"""Of every operation that needs credentials."""
+BODIES: Final[Problems] = (PayloadTooLarge, UnsupportedMediaType)
+"""Of those that take a body."""
+ANSWERS: Final[Problems] = (NotFound, NoProviderCan, Rejected, Unavailable, DeadlineExceeded)
+"""Of those that ask providers."""
