@@ -174,7 +174,7 @@ DEEP = {"all": [{"any": [{"not": {"all": [LEAF]}}]}]}
         ({"property": "a", "eq": 1, "~/": 2}, {"/filter/~0~1"}),
         ({"all": [{"property": "a", "eq": {}}, {"ids": []}]}, {"/filter/all/0/eq", "/filter/all/1/ids"}),
     ],
-    ids=str,
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
 async def test_filters(shop: World, filter_: dict[str, Any], pointers: set[str]) -> None:
     for reply in (
