@@ -12,10 +12,14 @@ from gateway.adapter import Entity
 from gateway.experiments.counts import Earned, Shown, Tally
 from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event
+from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
+from gateway.state.ledger import Ledger
+
+__all__ = ["Knowledge", "Store", "StoreError"]
 
 
-class Store(Protocol):
+class Store(Ledger, Protocol):
     """Durable state. Every method may raise `StoreError`; none blocks the event loop."""
 
     async def close(self) -> None:
@@ -128,7 +132,3 @@ class Knowledge(Protocol):
     @property
     def items(self) -> Mapping[str, Mapping[str, Any]]:
         """Item → properties."""
-
-
-class StoreError(Exception):
-    """The store cannot serve this now: a full disk, a locked file, a lost connection."""

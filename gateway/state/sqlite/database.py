@@ -44,6 +44,9 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self.connection = connection
+        self.max_bytes: int | None = None
+        self.room = 0
+        """The bound of the file, and bytes that may still be written before it is looked at again: see room.py."""
         self._thread = thread
         self._waiting: deque[_Waiting] = deque()
 
@@ -111,7 +114,7 @@ class Database:
             waiting.error = error
         self.connection.execute("RELEASE one")
 
-    def select(self, query: str, ids: Iterable[str], *before: str) -> list[tuple[Any, ...]]:
+    def select(self, query: str, ids: Iterable[str | int], *before: str) -> list[tuple[Any, ...]]:
         """Rows of a query whose last placeholder is `IN ({})`, however many ids there are. On the thread."""
         wanted = list(ids)
         rows: list[tuple[Any, ...]] = []
