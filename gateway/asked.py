@@ -7,7 +7,7 @@ mistake. Nothing below this looks at wire requests again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from gateway.model.wire import RecommendationRequest, SearchRequest, WireFacet, 
 from gateway.plan import Arm, Candidates, Placement, Plan, candidates
 from gateway.policies.key import cache_key
 
+if TYPE_CHECKING:
+    from gateway.access.limits import Limit
+
 NEEDS_SEEDS: Final[frozenset[str]] = frozenset({"similar_items", "bought_together", "looking_similar"})
 
 
@@ -32,10 +35,30 @@ class Caller(msgspec.Struct, frozen=True):
     placements: frozenset[str] | None = None
     """None: all."""
     allow_options: bool = False
+    user: str | None = None
+    """The one user that these credentials speak for; None: any."""
+    limit: Limit | None = None
+    """How many requests it may send; None: no limit."""
 
     def may(self, scope: str) -> bool:
         """Is the scope among its rights?"""
         return scope in self.scopes
+
+    def charge(self, requests: int) -> None:
+        """Count so many requests. Raises RateLimited."""
+        if self.limit is not None:
+            self.limit.charge(requests)
+
+    def user_for(self, named: str | None) -> str | None:
+        """The user that a request is about: the one it names, else the one that these credentials speak for.
+
+        Raises Forbidden where it names another.
+        """
+        if self.user is None or named == self.user:
+            return named
+        if named is not None:
+            raise Forbidden("these credentials speak for another user")
+        return self.user
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -77,6 +100,8 @@ def asked_for_recommendations(
 ) -> Asked:
     """Raises NotFound, Forbidden, InvalidRequest."""
     placement = placement_for(request.placement, plan, caller)
+    if caller.user is not None:
+        request = msgspec.structs.replace(request, user=_spoken_for(request.user, caller))
     mistakes: list[Mistake] = []
     kind = _kind(request, placement, mistakes)
     _check_needs(request, kind, mistakes)
@@ -111,6 +136,8 @@ def asked_for_search(
 ) -> Asked:
     """Raises NotFound, Forbidden, InvalidRequest."""
     placement = placement_for(request.placement, plan, caller)
+    if caller.user is not None:
+        request = msgspec.structs.replace(request, user=_spoken_for(request.user, caller))
     mistakes: list[Mistake] = []
     if placement.settings.kind not in (None, "search"):
         what = f"serves {placement.settings.kind}: ask POST /v1/recommendations"
@@ -258,6 +285,13 @@ def _user(user: WireUser | None, mistakes: list[Mistake]) -> User | None:
     for index, seen in enumerate(user.history):
         _check_ids(f"/user/history/{index}/item", (seen.item,), mistakes)
     return User(user.id, tuple(Seen(seen.item, seen.time) for seen in user.history))
+
+
+def _spoken_for(user: WireUser | None, caller: Caller) -> WireUser:
+    """The user of a request whose credentials speak for one alone. Raises Forbidden where it names another."""
+    if user is None:
+        return WireUser(id=caller.user)
+    return msgspec.structs.replace(user, id=caller.user_for(user.id))
 
 
 def _check_ids(pointer: str, ids: tuple[str, ...], mistakes: list[Mistake]) -> None:

@@ -1,7 +1,7 @@
 """The way of a request, in two phases. Every front calls these two and nothing else.
 
     at_once(call)   plain synchronous code; a fresh cached answer leaves from here
-      credentials ▸ placement ▸ split (arm) ▸ cache
+      credentials ▸ limit ▸ placement ▸ split (arm) ▸ cache
     answer(call)    begins with at_once; everything that awaits
       ▸ one flight a key ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
 
@@ -96,7 +96,8 @@ class Pipeline:
         call.started = self._clock()
         if "Request-Timeout" in call.headers:
             self.deadline(call.headers)  # one that is no time is refused, even where nobody waits
-        call.caller = self.access.identify(call.headers, "recommend")
+        if call.caller is None:
+            call.caller = self.access.admit(call.headers, "recommend")
         call.asked = asked = self._for_ops(call, self._read(call))
         caching = asked.placement.caching
         if caching is None or call.explain or call.pinned:

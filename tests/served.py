@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.config import load
 from gateway.deadline import Deadline
 from gateway.model.activity import Change, Event, EventItem
+from gateway.server.edges import Runner
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
@@ -73,8 +74,8 @@ async def served(directory: Path) -> AsyncIterator[Served]:
         await runtime.close()
 
 
-async def _listening(app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+async def _listening(app: web.Application) -> Runner:
+    runner = Runner(app, drain=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return runner

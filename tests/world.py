@@ -36,6 +36,7 @@ from gateway.provider import Provider
 from gateway.sandbox import frame
 from gateway.sandbox.credentials import OPTIONS, XAYN_BACK_OFFICE_TOKEN
 from gateway.sandbox.faults import Faults
+from gateway.server.edges import Runner
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
@@ -313,7 +314,7 @@ def _counting(name: str, calls: Counter[tuple[str, str]]) -> Any:
 
 
 async def _listen(app: web.Application, stack: AsyncExitStack) -> str:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    runner = Runner(app, drain=1)
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

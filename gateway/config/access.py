@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from gateway.policies.settings import Settings
 from gateway.units import Duration, Rate, Size
 
 Scope = Literal["recommend", "events", "catalog", "ops"]
+SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
 Secret = Annotated[SecretStr, Field(min_length=1)]
 """Text that cannot be printed."""
 

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gateway.asked import Caller
 from gateway.asker import Asker
 from gateway.delivery import Call, Delivery
 from gateway.errors import (
@@ -23,13 +24,14 @@ from gateway.errors import (
     Internal,
     MethodNotAllowed,
     NotFound,
-    PayloadTooLarge,
     UnsupportedMediaType,
 )
 from gateway.metrics import CONTENT_TYPE
 from gateway.model.wire import BatchRequest
-from gateway.server import ops, problems
-from gateway.server.endpoints import ENDPOINTS, CacheQuery
+from gateway.server import bodies, ops, problems
+from gateway.server.cors import Cors
+from gateway.server.edges import SECURITY, check_head
+from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
 from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
@@ -40,14 +42,14 @@ Handler = Callable[[web.Request, Call], Awaitable[Delivery]]
 
 JSON_TYPES: Final = frozenset({"application/json", "application/octet-stream", ""})
 """aiohttp reports an untyped body as application/octet-stream."""
-HTML: Final = (
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
-    ("X-Content-Type-Options", "nosniff"),
+NOTHING_ELSE: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", NOTHING_ELSE))
 
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
+RUNTIME: Final = web.AppKey("runtime", Runtime)
 
 log = structlog.get_logger("gateway.request")
 
@@ -57,27 +59,34 @@ class Front:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._cors = Cors(runtime.configuration)
         runtime.pipeline.metrics.watch(lambda: ops.samples(runtime))
 
     def app(self, *, admin: bool = False) -> web.Application:
         """The operations; on the admin listener the state of the process too."""
-        app = web.Application(
-            client_max_size=self._runtime.configuration.server.max_body, middlewares=[self._answered]
-        )
+        app = web.Application(middlewares=[self._answered])
+        app[RUNTIME] = self._runtime
         for endpoint in ENDPOINTS:
             if endpoint.admin and not admin:
                 continue
-            app.router.add_route(endpoint.method, endpoint.path, self._handler(endpoint.name))
-            if endpoint.method == "GET":
-                app.router.add_route("HEAD", endpoint.path, self._handler(endpoint.name))
+            methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
+            for method in methods:
+                handler = self._handler(endpoint)
+                app.router.add_route(method, endpoint.path, handler, expect_handler=_expected)
         return app
 
-    def _handler(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        handle: Handler = getattr(self, name)
+    def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        handle: Handler = getattr(self, endpoint.name)
 
         async def handled(request: web.Request) -> web.StreamResponse:
-            call = Call(name, request.headers, started=time.monotonic())
+            call = Call(endpoint.name, request.headers, started=time.monotonic())
             request[CALL] = call
+            call.caller = self._runtime.pipeline.access.admit(
+                call.headers,
+                endpoint.scope,
+                published=request.query.get("key") if endpoint.key_in_query else None,
+                requests=0 if endpoint.counts_itself else 1,
+            )
             return _response(await handle(request, call))
 
         return handled
@@ -90,7 +99,9 @@ class Front:
         started = time.monotonic()
         trace = trace_id(request.headers)
         try:
-            response = await handler(request)
+            check_head(request)
+            preflight = self._preflight(request)
+            response = await handler(request) if preflight is None else preflight
         except GatewayError as error:
             response = self._problem(request, error, trace)
         except web.HTTPException as error:
@@ -100,10 +111,36 @@ class Front:
         except Exception:
             log.exception("internal", trace_id=trace, path=_route(request))
             response = self._problem(request, Internal("a fault of the gateway's own"), trace)
-        response.headers["X-Request-Id"] = request_id(request.headers)
-        response.headers["Server"] = "gateway"
+        self._dress(request, response)
         self._line(request, response.status, time.monotonic() - started, trace)
         return response
+
+    def _preflight(self, request: web.Request) -> web.StreamResponse | None:
+        """The answer to a browser that asks before it sends; it carries no credentials yet."""
+        refused = request.match_info.http_exception if request.method == "OPTIONS" else None
+        if not isinstance(refused, web.HTTPMethodNotAllowed):
+            return None
+        headers = self._cors_now().preflight(request.headers, refused.allowed_methods)
+        return None if headers is None else web.Response(status=204, headers=CIMultiDict(headers))
+
+    def _cors_now(self) -> Cors:
+        if self._cors.configuration is not self._runtime.configuration:
+            self._cors = Cors(self._runtime.configuration)
+        return self._cors
+
+    def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        headers = response.headers
+        headers["X-Request-Id"] = request_id(request.headers)
+        headers["Server"] = "gateway"
+        for name, value in SECURITY:
+            headers[name] = value
+        for name, value in self._cors_now().headers(request.headers.get("Origin")):
+            headers.setdefault(name, value)
+        call: Call | None = request.get(CALL)
+        if call is not None and call.caller is not None and call.caller.limit is not None:
+            for name, value in call.caller.limit.headers():
+                headers[name] = value
 
     def _problem(self, request: web.Request, error: GatewayError, trace: str) -> web.StreamResponse:
         return _response(problems.delivery(error, instance=request.path, trace_id=trace))
@@ -146,8 +183,8 @@ class Front:
 
     async def recommend_batch(self, request: web.Request, call: Call) -> Delivery:
         pipeline = self._runtime.pipeline
-        pipeline.access.identify(call.headers, "recommend")
-        batch = decode(await _json_body(request), BatchRequest)
+        caller = call.caller or pipeline.access.identify(call.headers, "recommend")
+        batch = _counted(caller, await _json_body(request))
         deadline = pipeline.deadline(call.headers)
         headers = CIMultiDict(request.headers)
         headers.popall("If-None-Match", None)
@@ -155,7 +192,7 @@ class Front:
         asker = Asker()
 
         async def one(index: int, value: object) -> bytes:
-            part = Call("recommend", headers, value=value)
+            part = Call("recommend", headers, value=value, caller=caller)
             try:
                 return (await pipeline.answer(part, asker.ask, deadline)).body
             except GatewayError as error:
@@ -171,15 +208,12 @@ class Front:
 
     # --- for ops
     async def providers(self, request: web.Request, call: Call) -> Delivery:
-        self._runtime.pipeline.access.identify(call.headers, "ops")
         return _state(200, ops.providers(self._runtime))
 
     async def effective_configuration(self, request: web.Request, call: Call) -> Delivery:
-        self._runtime.pipeline.access.identify(call.headers, "ops")
         return _state(200, self._runtime.effective())
 
     async def drop_cache(self, request: web.Request, call: Call) -> Delivery:
-        self._runtime.pipeline.access.identify(call.headers, "ops")
         wanted = convert(dict(request.query), CacheQuery)
         return _state(200, ops.drop_cache(self._runtime, wanted.placement))
 
@@ -224,10 +258,29 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource else "unknown"
 
 
+async def _expected(request: web.Request) -> None:
+    """`Expect: 100-continue`: go on, unless the length alone is reason enough to refuse."""
+    most = request.app[RUNTIME].configuration.server.max_body
+    if request.headers["Expect"].lower() == "100-continue" and (request.content_length or 0) <= most:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
+def _counted(caller: Caller, body: bytes) -> BatchRequest:
+    """A batch counts as its requests; one that cannot be read as one. Raises InvalidRequest, RateLimited."""
+    requests = 1
+    try:
+        batch = decode(body, BatchRequest)
+        requests = len(batch.requests)
+    finally:
+        caller.charge(requests)
+    return batch
+
+
 async def _json_body(request: web.Request) -> bytes:
     if request.content_type not in JSON_TYPES:
         raise UnsupportedMediaType(f"send application/json, not {request.content_type}")
-    return await request.read()
+    return await bodies.read(request, request.app[RUNTIME].configuration.server.max_body)
 
 
 def _known(error: web.HTTPException) -> GatewayError:
@@ -235,8 +288,6 @@ def _known(error: web.HTTPException) -> GatewayError:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"this path takes {allowed}", headers={"Allow": allowed})
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return PayloadTooLarge("the body is larger than this gateway takes")
     if error.status == 404:
         return NotFound("there is no such path")
     return Internal(f"unexpected {error.status}")

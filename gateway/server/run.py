@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.config import ConfigError, Loaded, load, warnings
 from gateway.config.words import Address
 from gateway.logs import set_up
+from gateway.server.edges import listen
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
@@ -92,10 +93,8 @@ async def _serve(first: Reading, loaded: Loaded, args: argparse.Namespace) -> No
 
 async def _listen(app: web.Application, address: Any, drain: float, stack: AsyncExitStack) -> str:
     """Listen until `stack` is closed; where, which an address with port 0 does not say."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=drain)
+    runner = await listen(app, address.host, address.port, drain=drain)
     stack.push_async_callback(runner.cleanup)
-    await runner.setup()
-    await web.TCPSite(runner, address.host, address.port).start()
     return str(Address(*runner.addresses[0][:2]))
 
 
@@ -137,7 +136,7 @@ async def _watch(runtime: Runtime, last: Reading, args: argparse.Namespace, aske
         asked.clear()
         try:
             last = await asyncio.to_thread(reading, args)
-            _take(runtime, last.read)
+            await _take(runtime, last.read)
         except Exception as error:  # here a reload ends: the gateway goes on, and looks at the next one
             log.exception("configuration not taken")
             runtime.reject([f"it could not be taken: {type(error).__name__}"])
@@ -153,13 +152,13 @@ async def _signalled(asked: asyncio.Event) -> bool:
         return False
 
 
-def _take(runtime: Runtime, read: Loaded | ConfigError) -> None:
+async def _take(runtime: Runtime, read: Loaded | ConfigError) -> None:
     if isinstance(read, ConfigError):
         runtime.reject(read.mistakes)
         for mistake in read.mistakes:
             log.error("configuration rejected", mistake=str(mistake))
         return
-    changes = runtime.apply(read)
+    changes = runtime.apply(read, await runtime.prepare(read))
     log.info("configuration taken", epoch=runtime.pipeline.plan.epoch, changes=list(changes.lines()))
     for hazard in warnings(read):
         log.warning("configuration", hazard=str(hazard))

@@ -63,6 +63,7 @@ class Runtime:
         runtime = cls(loaded, store, pipeline, memory, key, made)
         runtime._welcome(plan.providers.values())
         runtime._in_background(runtime._keep_warm())
+        await pipeline.access.prepare()
         runtime.ready = True
         return runtime
 
@@ -78,16 +79,28 @@ class Runtime:
             shown[section][member] = self._started_with[section][member]
         return shown
 
-    def apply(self, loaded: Loaded) -> Changes:
-        """Serve with another configuration from now on; what was replaced is closed when it is idle."""
+    async def prepare(self, loaded: Loaded) -> Access:
+        """What `apply` would have to wait for: the keys of an issuer of tokens."""
+        access = Access(loaded.configuration, self.pipeline.access)
+        await access.prepare()
+        return access
+
+    def apply(self, loaded: Loaded, access: Access | None = None) -> Changes:
+        """Serve with another configuration from now on; what was replaced is closed when it is idle.
+
+        access: what was prepared for it.
+        """
         old = self.pipeline.plan
         configuration = loaded.configuration
         changes = diff(self.effective(), effective(loaded))
         plan = build(configuration, epoch(loaded, self._key), self._store, self._memory, self._key, old)
-        access, signer = Access(configuration), _signer(configuration, self._signing)
+        before = self.pipeline.access
+        access, signer = access or Access(configuration, before), _signer(configuration, self._signing)
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self._loaded, self._rejected = loaded, []
+        self._in_background(access.prepare())
+        self._in_background(before.close(access))
         self._forget_answers(old, plan)
         self._welcome(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
         replaced = {one for key, one in old.providers.items() if plan.providers.get(key) is not one}
@@ -149,6 +162,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pipeline.access.close()
         await self.pipeline.close()
         for provider in {*self.pipeline.plan.providers.values(), *self._replaced}:
             await provider.close()

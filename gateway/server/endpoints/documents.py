@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.errors import Internal, NotFound
-from gateway.server.endpoints.endpoint import Endpoint
+from gateway.errors import NotFound
+from gateway.server.endpoints.endpoint import ANYBODY, Endpoint
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         scope=None,
         about="This API as OpenAPI 3.1.",
         answers=dict[str, Any],
-        problems=(Internal,),
+        problems=ANYBODY,
     ),
     Endpoint(
         name="docs",
@@ -53,7 +53,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         scope=None,
         about="This API for people.",
         media_type="text/html",
-        problems=(Internal,),
+        problems=ANYBODY,
     ),
     Endpoint(
         name="problem",
@@ -62,7 +62,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         scope=None,
         about="What a problem means, and what to do about it.",
         media_type="text/html",
-        problems=(NotFound, Internal),
+        problems=(NotFound, *ANYBODY),
         example={"slug": "deadline-exceeded"},
     ),
     Endpoint(
@@ -73,7 +73,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         about="Does the process run? Depends on nothing.",
         answers=Alive,
         admin=True,
-        problems=(Internal,),
+        problems=ANYBODY,
     ),
     Endpoint(
         name="readyz",
@@ -84,7 +84,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=Readiness,
         statuses=(200, 503),
         admin=True,
-        problems=(Internal,),
+        problems=ANYBODY,
     ),
     Endpoint(
         name="metrics",
@@ -94,6 +94,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         about="What this process counts, for Prometheus.",
         media_type="text/plain",
         admin=True,
-        problems=(Internal,),
+        problems=ANYBODY,
     ),
 )

@@ -15,6 +15,7 @@ from gateway.errors import (
     NoProviderCan,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
     Rejected,
     Unauthorized,
     Unavailable,
@@ -46,13 +47,19 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[type[GatewayError], ...] = ()
     admin: bool = False
     """On the admin listener alone."""
+    counts_itself: bool = False
+    """Its handler says as how many requests it counts against the caller's rate; else as one."""
+    key_in_query: bool = False
+    """Takes a publishable key as `?key=` too."""
     example: Any = None
     """A body that the demo answers; where there is no body, parameters by name."""
 
 
 Problems = tuple[type[GatewayError], ...]
 
-CALLS: Final[Problems] = (InvalidRequest, Unauthorized, Forbidden, Internal)
+ANYBODY: Final[Problems] = (Forbidden, Internal)
+"""Of every operation: without `auth` only this machine may call, for whatever."""
+CALLS: Final[Problems] = (InvalidRequest, Unauthorized, Forbidden, RateLimited, Internal)
 """Of every operation that needs credentials."""
 BODIES: Final[Problems] = (PayloadTooLarge, UnsupportedMediaType)
 """Of those that take a body."""

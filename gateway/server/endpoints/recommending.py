@@ -50,6 +50,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         about="Up to 50 requests at once, with one deadline for all.",
         takes=BatchRequest,
         answers=BatchAnswer,
+        counts_itself=True,
         problems=(*CALLS, *BODIES),
         example={
             "requests": [{"placement": "home", "user": {"id": "u1"}}, {"kind": "trending_items", "count": 3}]

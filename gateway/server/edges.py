@@ -1,0 +1,185 @@
+"""Hard edges: what aiohttp lets through is held to bounds here, before a handler sees it.
+
+connection ▸ Edge.data_received   a head within 10 s and 32 KiB; its lines and their number by aiohttp's parser
+           ▸ handle_error         what is no HTTP leaves as a problem, and its bytes stand in no log
+           ▸ check_target         a request for another host than its Host header says is refused
+bodies: `bodies.py`
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from gateway.delivery import Headers
+from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
+from gateway.server import problems
+from gateway.server.tracing import request_id, trace_id
+
+HEAD_TIME: Final = 10.0
+"""Seconds from the first byte of a head to its last (slow loris)."""
+HEAD_BYTES: Final = 32 * 1024
+"""Of request line and headers together."""
+LINE_BYTES: Final = 8190
+"""Of the request line, and of each header."""
+HEADERS: Final = 100
+"""The most headers of one request."""
+IDLE: Final = 75.0
+"""Seconds that a connection may say nothing; more than the minute that proxies before us keep theirs."""
+LINGER: Final = 2.0
+"""Seconds for which the rest of a refused body is read, so that its sender sees the answer before the end."""
+
+SECURITY: Final[Headers] = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+"""On every answer."""
+
+log = structlog.get_logger("gateway.request")
+
+
+class Edge(web.RequestHandler):
+    """aiohttp's side of one connection, with a clock and a scale for heads.
+
+    aiohttp itself bounds a head by its keep-alive time alone, and by the lines' length times their number.
+    """
+
+    __slots__ = ("_head_bytes", "_head_timer")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():  # a whole head was there
+            self._head_ended()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(f"the head is longer than {HEAD_BYTES} bytes")
+        elif self._head_timer is None:
+            late = f"the head did not arrive within {HEAD_TIME:g} s"
+            self._head_timer = self._loop.call_later(HEAD_TIME, self._refuse, late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_ended()
+        super().connection_lost(exc)
+
+    def _head_ended(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, why: str) -> None:
+        """There is no request yet that could be answered: the answer is written outright."""
+        self._head_ended()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(_raw(_refused(why)))
+        self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What the parser refuses (400), or a fault behind the last `except`. aiohttp would log its bytes."""
+        log.debug("not http", error=type(exc).__name__)
+        broken: GatewayError
+        if status == 400:
+            broken = _refused("the request is not HTTP, or more of it than is taken")
+        else:
+            broken = Internal("a fault of the gateway's own")
+        delivery = problems.delivery(broken, instance="/", trace_id=trace_id({}))
+        response = web.Response(
+            status=delivery.status, headers=dict(_dressed(delivery.headers)), body=delivery.body
+        )
+        response.force_close()
+        return response
+
+
+class Runner(web.AppRunner):
+    """Runs an application behind hard edges."""
+
+    def __init__(self, app: web.Application, *, drain: float) -> None:
+        """`drain`: seconds that running requests get when it ends."""
+        super().__init__(app, access_log=None, handler_cancellation=True, shutdown_timeout=drain)
+
+    @property
+    def server(self) -> Any:
+        """What makes the protocol of each new connection: asyncio calls it, and `cleanup` its server."""
+        server = super().server
+        return server and _edges_of(server)
+
+
+def _edges_of(server: web.Server) -> Callable[[], Edge]:
+    loop = asyncio.get_running_loop()
+
+    def edge() -> Edge:
+        return Edge(
+            server,
+            loop=loop,
+            access_log=None,
+            keepalive_timeout=IDLE,
+            lingering_time=LINGER,
+            max_line_size=LINE_BYTES,
+            max_field_size=LINE_BYTES,
+            max_headers=HEADERS,
+        )
+
+    return edge
+
+
+async def listen(app: web.Application, host: str, port: int, *, drain: float) -> Runner:
+    """Listen; `cleanup` of the runner ends it. Raises OSError."""
+    runner = Runner(app, drain=drain)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
+
+
+def check_head(request: web.BaseRequest) -> None:
+    """Raises InvalidRequest (400) where the head is too long, or the request line names another host than Host.
+
+    Whoever looks at the header alone would be deceived (RFC 9112 §3.2.2): the check of this machine's names too.
+    """
+    target = request.raw_path
+    if len(target) + sum(len(name) + len(value) for name, value in request.raw_headers) > HEAD_BYTES:
+        raise _refused(f"the head is longer than {HEAD_BYTES} bytes")
+    if target.startswith("/"):
+        return
+    try:
+        same = URL(target).authority.lower() == request.headers.get("Host", "").lower()
+    except ValueError:
+        same = False
+    if not same and target != "*":
+        raise _refused("the request line and the Host header name different hosts")
+
+
+def _refused(why: str) -> InvalidRequest:
+    return InvalidRequest([Mistake("", why)], status=400)
+
+
+def _dressed(headers: Headers) -> Headers:
+    return (*headers, *SECURITY, ("X-Request-Id", request_id({})), ("Server", "gateway"), ("Connection", "close"))
+
+
+def _raw(error: GatewayError) -> bytes:
+    delivery = problems.delivery(error, instance="/", trace_id=trace_id({}))
+    headers = (*_dressed(delivery.headers), ("Content-Length", str(len(delivery.body))))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {delivery.status} Bad Request\r\n{lines}\r\n".encode() + delivery.body
