@@ -31,23 +31,31 @@ class ScoredEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an event of this name and type says of a user."""
 
     name: Annotated[str, Meta(min_length=1)]
+    """What the event is called there."""
     type: EventCategory
+    """Its sort."""
     score: int
+    """How much; the vendor sets the bounds."""
 
 
 class ScoredFacet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much a facet says of a user."""
 
     name: Annotated[str, Meta(min_length=1)]
+    """The property."""
     score: int
+    """How much; the vendor sets the bounds."""
 
 
 class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What makes a profile and how much it weighs."""
 
     events: tuple[ScoredEvent, ...]
+    """The events that make profiles."""
     facets: tuple[ScoredFacet, ...]
+    """The properties of whose values profiles are made."""
     impact: Annotated[int, Meta(ge=0, le=100)]
+    """How much profiles weigh in results: 0 nothing, 100 all that they can."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -101,10 +109,15 @@ class RuleSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A search among the rules of one kind."""
 
     query: str = ""
-    context: str | None = None
+    """Words; none: all rules."""
+    context: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", max_length=256)] | None = None
+    """Only rules with this context."""
     enabled: bool | None = None
+    """Only rules that are in force, or only those that are not; absent: both."""
     page: Annotated[int, Meta(ge=0)] = 0
+    """Which; 0 is the first."""
     count: Annotated[int, Meta(ge=1, le=1000)] = 20
+    """The most rules on a page."""
 
 
 class RulePage(msgspec.Struct, frozen=True):

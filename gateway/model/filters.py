@@ -69,9 +69,9 @@ def instant(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value.upper())
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # year 1 and year 9999 have no moment in every time zone
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
 
 
 def parse(value: object, pointer: str, mistakes: list[Mistake]) -> Filter | None:

@@ -30,9 +30,7 @@ FilterJson = Annotated[
 ]
 Options = Annotated[
     dict[str, dict[str, Any]],
-    Meta(
-        description="by provider name: members passed on to that vendor; needs scope `ops` or `allow_options`"
-    ),
+    Meta(description="by provider name: members passed on to that vendor; needs scope `ops` or `allow_options`"),
 ]
 
 
@@ -163,7 +161,7 @@ class Source(msgspec.Struct, frozen=True):
     arm: str | None
     """The side of it that this request was on."""
     fallback: bool
-    """Another provider than the first of the list answered."""
+    """Another provider than the first of those that can serve this answered."""
     cold_start: bool
     """Nothing was known of the user or the seed."""
 

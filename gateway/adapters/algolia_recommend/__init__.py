@@ -38,6 +38,7 @@ class AlgoliaRecommend(Options):
     }
     says: ClassVar[frozenset[Part]] = frozenset({"exclude_items", "include_seen", "contexts", "history"})
     max_count: ClassVar[int] = questions.MOST
+    wants_recent: ClassVar[frozenset[Kind]] = frozenset({"for_you"})
     carries_properties: ClassVar[bool] = True
     user_ids: ClassVar[Alphabet] = Alphabet(r"[a-zA-Z0-9_=/+-]+", 129)
     caller_options: ClassVar[frozenset[str]] = frozenset(questions.PARAMETERS)

@@ -49,7 +49,7 @@ def put(options: Options, kind: Kind, given: Sequence[Rule], replace: bool) -> F
         hosts="write",
         route=f"{ROUTE}/recommend/rules/batch",
     )
-    return _started((yield from asked(request, "editSettings")))
+    return _started(options, (yield from asked(request, "editSettings")))
 
 
 def read(options: Options, kind: Kind, rule: str) -> Flow[Rule]:
@@ -60,7 +60,7 @@ def read(options: Options, kind: Kind, rule: str) -> Flow[Rule]:
 
 def delete(options: Options, kind: Kind, rule: str) -> Flow[TaskStarted]:
     """Delete one rule."""
-    return _started((yield from found(_named("DELETE", options, kind, rule), "editSettings")))
+    return _started(options, (yield from found(_named("DELETE", options, kind, rule), "editSettings")))
 
 
 def search(options: Options, kind: Kind, wanted: RuleSearch) -> Flow[RulePage]:
@@ -77,16 +77,17 @@ def search(options: Options, kind: Kind, wanted: RuleSearch) -> Flow[RulePage]:
 
 
 def task(options: Options, kind: Kind, task_id: str) -> Flow[TaskStatus]:
-    """Has a change taken effect?"""
-    path = f"{_place(options, kind)}/task/{quoted(task_id)}"
+    """Has a change taken effect? The id names the index, which options may have exchanged since."""
+    index, _, number = task_id.rpartition("/")
+    path = f"{_place(options, kind, index)}/task/{quoted(number)}"
     answer = yield from found(Request("GET", path, hosts="read", route=f"{ROUTE}/task/{{task}}"), "editSettings")
     return STATES[answer.json["status"]]
 
 
-def _place(options: Options, kind: Kind) -> str:
+def _place(options: Options, kind: Kind, index: str = "") -> str:
     if kind == "for_you" or kind == "looking_similar":  # noqa: PLR1714  # mypy narrows by `==` alone
         raise Unsupported(f"has no rules for {kind}")
-    return f"/1/indexes/{quoted(options.index)}/{quoted(options.models[kind])}"
+    return f"/1/indexes/{quoted(index or options.index)}/{quoted(options.models[kind])}"
 
 
 def _named(method: str, options: Options, kind: Kind, rule: str) -> Request:
@@ -95,6 +96,6 @@ def _named(method: str, options: Options, kind: Kind, rule: str) -> Request:
     return Request(method, path, hosts=hosts, route=f"{ROUTE}/recommend/rules/{{rule}}")
 
 
-def _started(answer: Response) -> TaskStarted:
+def _started(options: Options, answer: Response) -> TaskStarted:
     begun = decoded(BEGUN, answer.body)
-    return TaskStarted(str(begun.task), begun.updated_at or begun.deleted_at)
+    return TaskStarted(f"{options.index}/{begun.task}", begun.updated_at or begun.deleted_at)
