@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.deadline import Deadline
-from gateway.errors import Malformed, ProviderError, Unsupported
+from gateway.errors import Malformed, ProviderError
 from gateway.model.query import Recommend, Recommendations, Search
 from gateway.provider import Provider
 
@@ -84,7 +84,7 @@ async def _call(provider: Provider, together: list[_Waiting]) -> None:
         questions = [one.question for one in together]
         answers = await provider.call("recommend_batch", questions, deadline=deadline)
     except ProviderError as error:
-        if error.outcome not in ("rejected", "missing", "misconfigured") and not isinstance(error, Unsupported):
+        if not _may_be_one_questions_fault(error):
             return _fail(together, error)
     except Exception as error:  # here questions end: whoever waits gets what happened
         return _fail(together, error)
@@ -97,6 +97,11 @@ async def _call(provider: Provider, together: list[_Waiting]) -> None:
         return None
     await asyncio.gather(*(_settle(provider, one) for one in together))
     return None
+
+
+def _may_be_one_questions_fault(error: ProviderError) -> bool:
+    """Could the others be answered if each were asked alone? Wrong credentials or a 5xx are everybody's."""
+    return error.outcome in ("rejected", "missing", "unsupported") or error.status == 404
 
 
 async def _settle(provider: Provider, one: _Waiting) -> None:

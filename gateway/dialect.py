@@ -47,14 +47,17 @@ def _base64url(raw: bytes) -> str:
 class Spelling:
     """The reversible spelling of one sort of id for one vendor."""
 
-    def __init__(self, alphabet: Alphabet, key: bytes) -> None:
+    def __init__(self, alphabet: Alphabet, key: bytes, *, plain: bool = False) -> None:
         self._takes = re.compile(alphabet.pattern or r"(?s:.*)").fullmatch
         self._any = not alphabet.pattern
         self._max = alphabet.max_bytes
+        self._plain = plain
         self._key = key
         self.spell = lru_cache(maxsize=4096)(self._spell)
 
     def _spell(self, id_: str) -> str:
+        if self._plain:
+            return id_
         looks_encoded = id_.startswith((ENCODED, HASHED)) or id_ in (".", "..")
         if not looks_encoded and self._takes(id_) and len(id_.encode()) <= self._max:
             return id_
@@ -65,7 +68,7 @@ class Spelling:
 
     def read(self, spelled: str) -> str:
         """The caller's id; a hashed one as it is (the id map must be asked)."""
-        if not spelled.startswith(ENCODED):
+        if self._plain or not spelled.startswith(ENCODED):
             return spelled
         packed = spelled[len(ENCODED) :]
         try:
@@ -91,9 +94,11 @@ class Dialect:
         *,
         properties: Mapping[str, PropertyName] | None = None,
         pseudonymize: bool = False,
+        plain: bool = False,
     ) -> None:
-        self._users = Spelling(user_ids, key)
-        self._items = Spelling(item_ids, key)
+        """`plain`: ids go as they are, because there is no vendor behind it (`local`)."""
+        self._users = Spelling(user_ids, key, plain=plain)
+        self._items = Spelling(item_ids, key, plain=plain)
         self._key = key
         self._pseudonymize = pseudonymize
         self._names = dict(properties or {})

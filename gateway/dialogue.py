@@ -3,7 +3,7 @@
     next ─▸ effect ─▸ perform ─▸ send(outcome)  ─▸ … ─▸ return value
                          └ ProviderError ─▸ throw ┘
 
-What an adapter does with a vendor's answer may fail in four ways that mean "this is not what the vendor's
+What an adapter does with a vendor's answer may fail in ways that mean "this is not what the vendor's
 document says": LookupError, TypeError, ValueError, AttributeError. Between an answer's arrival and the next
 `yield` these become `Malformed`. Before the first answer they are bugs of ours and pass through.
 """
@@ -20,7 +20,8 @@ from gateway.errors import Malformed, ProviderError
 
 T = TypeVar("T")
 
-NOT_AS_DOCUMENTED = (LookupError, TypeError, ValueError, AttributeError)
+NOT_AS_DOCUMENTED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""RecursionError: JSON that is nested beyond what its decoder follows."""
 
 
 class Performer(Protocol):
@@ -43,7 +44,7 @@ async def converse(flow: Flow[T], performer: Performer) -> T:
             except NOT_AS_DOCUMENTED as error:
                 if not heard:
                     raise
-                raise malformed(error) from error
+                raise malformed(error, flow) from error
             try:
                 outcome = await performer.perform(effect)
             except ProviderError as error:
@@ -63,10 +64,14 @@ def _throw(flow: Flow[T], error: ProviderError) -> Callable[[], Effect]:
     return lambda: flow.throw(error)
 
 
-def malformed(error: Exception) -> Malformed:
-    """What a vendor's unexpected answer is reported as: the kind of surprise and its place, never the content."""
-    place = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if "adapters" in PurePath(frame.filename).parts or not place:
-            place = f"{PurePath(frame.filename).name}:{frame.lineno}"
+def malformed(error: Exception, flow: Flow[Any] | None = None) -> Malformed:
+    """What a vendor's unexpected answer is reported as: the sort of surprise and its place, never the content.
+
+    The place is the innermost line of the adapter's own folder, whoever wrote the adapter.
+    """
+    code = getattr(flow, "gi_code", None)
+    folder = PurePath(code.co_filename).parent if code is not None else None
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if PurePath(frame.filename).parent == folder] or frames[-1:]
+    place = f"{PurePath(inside[-1].filename).name}:{inside[-1].lineno}" if inside else ""
     return Malformed(f"unexpected answer ({type(error).__name__} at {place})", place=place)

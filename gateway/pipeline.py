@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from gateway.access import Access
-from gateway.asked import Asked, asked_for_recommendations, asked_for_search, pin
+from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
 from gateway.asker import Asker, ask_alone
 from gateway.deadline import Clock, Deadline
 from gateway.delivery import Call, Delivery, deliver
@@ -51,12 +51,13 @@ from gateway.policies.shadow import overlap
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
 from gateway.server.mistakes import convert, decode
-from gateway.server.query import from_query
+from gateway.server.query import as_parameters, from_query
 from gateway.state.store import Store, StoreError
 from gateway.tailoring import Ask, Tailor
 
 MISS: Final = "gateway; fwd=miss"
 STORED: Final = "gateway; fwd=miss; stored"
+COLLAPSED: Final = "gateway; fwd=miss; collapsed"
 LATE: Final = "the deadline ended the request"
 GRACE: Final = 0.02
 """Seconds after the deadline in which the attempts may still say how they ended, before they are broken off."""
@@ -88,7 +89,7 @@ class Pipeline:
         self._clock = clock
         self._wall = wall
         self._rng = rng or random.Random()  # noqa: S311  # jitter, not secrets
-        self._flights: Flights[CachedAnswer] = Flights()
+        self._flights: Flights[tuple[CachedAnswer, bool]] = Flights()
 
     # --- phase one
     def at_once(self, call: Call) -> Delivery | None:
@@ -119,12 +120,20 @@ class Pipeline:
             search = decode(call.body, SearchRequest)
             return asked_for_search(search, self.plan, call.caller, self.signer, call.headers)
         if call.query is not None:
-            request = from_query(call.query, RecommendationRequest)
-        elif call.value is not msgspec.UNSET:
+            return self._read_query(call.caller, call.query, call.headers)
+        if call.value is not msgspec.UNSET:
             request = convert(call.value, RecommendationRequest)
         else:
             request = decode(call.body, RecommendationRequest)
         return asked_for_recommendations(request, self.plan, call.caller, self.signer, call.headers)
+
+    def _read_query(self, caller: Caller, query: tuple[tuple[str, str], ...], headers: Mapping[str, str]) -> Asked:
+        """The URL form; its mistakes are named as parameters."""
+        request = from_query(query, RecommendationRequest)
+        try:
+            return asked_for_recommendations(request, self.plan, caller, self.signer, headers)
+        except InvalidRequest as invalid:
+            raise InvalidRequest(as_parameters(invalid.mistakes)) from None
 
     def _for_ops(self, call: Call, asked: Asked) -> Asked:
         """What only ops may ask for: an explanation, or one provider and no other."""
@@ -225,15 +234,16 @@ class Pipeline:
             if caching is None:
                 return await self._ask(asked, ask, deadline), MISS, 0.0
             if isinstance(deadline, Hurried):
-                return await self._fetch_and_keep(asked, caching, ask, deadline), STORED, caching.ttl
-            answer, collapsed = await self._flights.join(
+                return _fetched_now(caching, *await self._fetch_and_keep(asked, caching, ask, deadline))
+            (answer, kept), collapsed = await self._flights.join(
                 asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
             )
-        return answer, "gateway; fwd=miss; collapsed" if collapsed else STORED, caching.ttl
+        return (answer, COLLAPSED, caching.ttl) if collapsed else _fetched_now(caching, answer, kept)
 
     async def _fetch_and_keep(
         self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline
-    ) -> CachedAnswer:
+    ) -> tuple[CachedAnswer, bool]:
+        """The answer, and whether the cache keeps it (it may be too large, or overtaken by a drop)."""
         asked_at = self._clock()
         try:
             answer = await self._ask(asked, ask, deadline)
@@ -241,10 +251,10 @@ class Pipeline:
             if none.verdict != "late" or not isinstance(deadline, Hurried):  # nobody's hurry keeps it stale
                 self.cache.refresh_failed(asked.key, caching)
             raise
-        self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
-        return answer
+        kept = self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
+        return answer, kept
 
-    async def _renew(self, asked: Asked, caching: Caching) -> CachedAnswer:
+    async def _renew(self, asked: Asked, caching: Caching) -> tuple[CachedAnswer, bool]:
         """Renew an answer that was served stale; nobody waits, so what goes wrong is noted and forgotten."""
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline)
         try:
@@ -253,7 +263,7 @@ class Pipeline:
             found = self.cache.lookup(asked.key, caching)
             if found is None:  # dropped meanwhile: for those who joined
                 raise
-            return found.answer
+            return found.answer, True
         except Exception:  # here a renewal ends: nobody waits for it
             log.exception("renewal", placement=asked.placement.name)
             raise
@@ -329,6 +339,10 @@ class Pipeline:
         for placement in self.plan.placements.values():
             if placement.shadow is not None:
                 await placement.shadow.close()
+
+
+def _fetched_now(caching: Caching, answer: CachedAnswer, kept: bool) -> tuple[CachedAnswer, str, float]:
+    return (answer, STORED, caching.ttl) if kept else (answer, MISS, 0.0)
 
 
 def _outcome(cache_status: str) -> str:

@@ -28,7 +28,7 @@ from gateway.conversation import Conversation
 from gateway.deadline import LEAST, MARGIN, Clock, Deadline
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
-from gateway.errors import ProviderError, Throttled, TimedOut
+from gateway.errors import PassedOver, ProviderError, Throttled, TimedOut
 from gateway.health import Health
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
@@ -243,8 +243,9 @@ class Provider:
     async def _converse(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         timeout = self.settings.timeout if operation in READS else self.settings.write_timeout
         conversation = Conversation(self.name, self._attempts, self._store, self._memory, deadline, timeout)
-        callers = await self._keep_way_back(operation, arguments)
+        callers: Mapping[str, str] = {}
         try:
+            callers = await self._keep_way_back(operation, arguments)
             flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
@@ -256,6 +257,10 @@ class Provider:
                 error.receipt = await self._noted(operation, self._receipt(conversation, callers))
             self._redact(error)
             raise
+        except StoreError as error:  # ours, not the vendor's: nothing of it is held against the provider
+            failure = PassedOver("the gateway's own store cannot serve this now")
+            failure.receipt = self._receipt(conversation, callers) if operation in RECEIPTS else None
+            raise failure from error
 
     async def _noted(self, operation: Operation, receipt: Receipt) -> Receipt:
         """Events that have arrived are counted where the vendor learns from them at its next training."""
@@ -349,4 +354,11 @@ def _transport(settings: ProviderSettings) -> Transport:
 
 def _dialect(adapter: Adapter, settings: ProviderSettings, key: bytes) -> Dialect:
     names = {caller: PropertyName(one.name, one.stored) for caller, one in settings.properties.items()}
-    return Dialect(adapter.user_ids, adapter.item_ids, key, properties=names, pseudonymize=settings.pseudonymize)
+    return Dialect(
+        adapter.user_ids,
+        adapter.item_ids,
+        key,
+        properties=names,
+        pseudonymize=settings.pseudonymize,
+        plain=not adapter.over_http,
+    )

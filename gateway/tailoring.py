@@ -23,6 +23,7 @@ from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
 from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet, User
 from gateway.provider import Provider
+from gateway.state.store import StoreError
 
 OVERSAMPLE: Final = 3
 """Times the count that is asked for where the gateway will leave some out (API.md §3)."""
@@ -224,7 +225,7 @@ class Tailor:
     async def _with_properties(self, items: list[Item], records: Records) -> list[Item]:
         """The vendor's properties, else those on record."""
         lacking = [item.id for item in items if not item.properties]
-        on_record: Mapping[str, dict[str, Any]] = await records.items(lacking) if lacking else {}
+        on_record = await _on_record(lacking, records) if lacking else {}
         return [
             item if item.properties else replace(item, properties=on_record.get(item.id, item.properties))
             for item in items
@@ -239,3 +240,11 @@ class Tailor:
 
     def _fits(self, item: Item) -> bool:
         return all(matches(part, item.id, item.properties or {}) for part in self._left)
+
+
+async def _on_record(ids: list[str], records: Records) -> Mapping[str, dict[str, Any]]:
+    """What is on record; nothing where the store is in trouble: recommendations do not wait for it to mend."""
+    try:
+        return await records.items(ids)
+    except StoreError:
+        return {}

@@ -320,7 +320,6 @@ async def test_mistakes_of_the_url_form(shop: World) -> None:
     assert (await get(shop, ("count", "0"))).pointers == {"?count"}
 
 
-@pytest.mark.xfail(reason="they come as JSON pointers: server/query.py translates only those of form", strict=True)
 async def test_mistakes_of_meaning_in_the_url_form(shop: World) -> None:
     reply = await get(
         shop, ("kind", "similar_items"), ("filter", '{"ids": []}'), ("exclude", "a\nb"), ("facet_name", "genre")

@@ -144,7 +144,7 @@ async def test_a_bad_question_spoils_only_its_own() -> None:
     assert [operation for operation, *_ in vendor.calls] == ["recommend_batch"] + ["recommend"] * 3
 
 
-@pytest.mark.parametrize("error", [Unsupported("no"), Misconfigured("404"), Refused("400")], ids=str)
+@pytest.mark.parametrize("error", [Unsupported("no"), Misconfigured("404", status=404), Refused("400")], ids=str)
 async def test_what_one_may_be_to_blame_for_is_asked_one_by_one(error: ProviderError) -> None:
     vendor = Vendor()
     vendor.together = error

@@ -118,9 +118,6 @@ async def test_nothing_wider_passes_for_the_vendors(fault: Exception) -> None:
         await converse(flow(), Performer("answer"))
 
 
-@pytest.mark.xfail(
-    reason="msgspec raises RecursionError (a RuntimeError) for a typed decode of deep JSON: a 500", strict=True
-)
 async def test_json_nested_beyond_reason_is_the_vendors() -> None:
     class Shape(msgspec.Struct):
         items: list[str]

@@ -300,7 +300,6 @@ async def test_include(shop: World, kind: str, provider: str) -> None:
         assert item.get("snippet") == (CATALOGUE[item["id"]]["title"] if provider == "xayn" else None)
 
 
-@pytest.mark.xfail(reason="`local` feeds the gateway's own records, and does so in its dialect", strict=True)
 async def test_records_are_kept_under_the_callers_ids(shop: World) -> None:
     reply = await ask(
         shop, "trending_items", "recomendo", include=["properties"], filter={"ids": list(MISSPELLED)}

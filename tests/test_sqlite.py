@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.activity import Change, Event, EventItem
+from gateway.state.learned import Learned, Position, Record
 from gateway.state.sqlite import SqliteStore
 from gateway.state.sqlite.migrations import MIGRATIONS
 from gateway.state.store import StoreError
@@ -43,7 +44,7 @@ async def other(file: Path, store: SqliteStore) -> AsyncIterator[SqliteStore]:
 
 
 def event(type_: str, *items: str) -> Event:
-    return Event(id="e", type=type_, user="u", items=tuple(map(EventItem, items)), time=NOW)
+    return Event(id=f"of {type_}", type=type_, user="u", items=tuple(map(EventItem, items)), time=NOW)
 
 
 # --- the file ----------------------------------------------------------------------------------------------
@@ -224,10 +225,6 @@ async def test_who_hangs_up_leaves_it_to_the_next(store: SqliteStore, other: Sql
     assert await asyncio.wait_for(waiting, 1) == "v0"
 
 
-@pytest.mark.xfail(
-    reason="ids.claim: a claim that is granted after its caller hung up is released by nobody for 30 s",
-    strict=True,
-)
 async def test_who_hangs_up_at_once_leaves_it_to_the_next(store: SqliteStore, other: SqliteStore) -> None:
     """Before it is known whether the claim was granted: the store is busy with something else."""
     gate = threading.Event()
@@ -272,18 +269,29 @@ async def test_deleting_what_is_not_on_record(store: SqliteStore) -> None:
 
 
 async def test_what_is_learned(store: SqliteStore, other: SqliteStore) -> None:
-    before = await store.knowledge(-1)
-    assert before is not None
-    await store.put_items([Change("a", {"title": "A"})])
-    await store.learn(
-        [event("view", "a", "b"), event("purchase", "a"), event("dislike", "a"), event("other", "c")]
-    )
-    after = await other.knowledge(before.version)
-    assert after is not None
-    assert after.version > before.version
-    assert after.popularity == {"a": 6, "b": 1}
-    assert after.items == {"a": {"title": "A"}}
-    assert await other.knowledge(after.version) is None
+    start = Position()
+    assert await store.learned_since(start, 10) == Learned(start, 0)
+    await store.put_items([Change("a", {"title": "A"}), Change("gone")])
+    await store.delete_items(["gone"])
+    done = [event("view", "a", "b"), event("purchase", "a"), event("dislike", "a"), event("other", "c")]
+    await store.note_activity(done)
+    await store.note_activity(done)  # once more: nothing is new
+    learned = await other.learned_since(start, 10)
+    assert [(deed.type, deed.item) for deed in learned.deeds] == [
+        ("view", "a"), ("view", "b"), ("purchase", "a"), ("dislike", "a")
+    ]  # fmt: skip
+    assert learned.records == (Record("a", {"title": "A"}), Record("gone", None))
+    assert await other.learned_since(learned.position, 10) == Learned(learned.position, 0)
+
+
+async def test_what_is_learned_comes_in_parts(store: SqliteStore) -> None:
+    await store.note_activity([event("view", f"i{n}") for n in range(5)])
+    position, items = Position(), []
+    while (learned := await store.learned_since(position, 2)).deeds:
+        assert len(learned.deeds) <= 2
+        items += [deed.item for deed in learned.deeds]
+        position = learned.position
+    assert items == [f"i{n}" for n in range(5)]
 
 
 async def test_a_store_that_fails_says_so(file: Path, store: SqliteStore, other: SqliteStore) -> None:

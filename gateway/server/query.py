@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from gateway.errors import InvalidRequest, Mistake
 from gateway.model.wire import RecommendationRequest
-from gateway.server.mistakes import convert
+from gateway.server.mistakes import all_mistakes, convert
+
+T = TypeVar("T")
 
 REPEATED: Final = {"item": "items", "exclude": "exclude_items", "context": "context"}
 WORDS: Final = {"true": True, "false": False, "1": True, "0": False}
@@ -68,10 +71,40 @@ def from_query(query: Sequence[tuple[str, str]], type_: type[RecommendationReque
     try:
         request = convert(members, type_)
     except InvalidRequest as invalid:
-        mistakes += [Mistake(_parameter(m.pointer), m.message) for m in invalid.mistakes]
+        mistakes += as_parameters(invalid.mistakes)
     if mistakes:
         raise InvalidRequest(mistakes)
     return request
+
+
+def parameters(query: Mapping[str, str], type_: type[T], mistakes: list[Mistake]) -> T | None:
+    """The parameters of a type, each once, in the type's own names; None with what is wrong appended."""
+    before = len(mistakes)
+    members: dict[str, Any] = {}
+    fields = {field.name: field for field in msgspec.structs.fields(type_)}  # type: ignore[arg-type]  # a struct
+    counts = Counter(name for name, _ in query.items())
+    for name, text in query.items():
+        if name not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            mistakes.append(Mistake(f"?{name}", f"is not a parameter here; the parameters are {known}"))
+        elif counts[name] > 1:
+            mistakes.append(Mistake(f"?{name}", "must be given once"))
+        else:
+            _read(members, name, text, fields[name].type, mistakes)
+    lacking = [name for name, field in fields.items() if field.required and name not in query]
+    mistakes += [Mistake(f"?{name}", "is missing") for name in lacking]
+    return msgspec.convert(members, type_) if len(mistakes) == before else None
+
+
+def _read(members: dict[str, Any], name: str, text: str, type_: Any, mistakes: list[Mistake]) -> None:
+    try:
+        members[name] = msgspec.convert(text, type_, strict=False)
+    except msgspec.ValidationError as error:
+        try:
+            value: Any = int(text)
+        except ValueError:
+            value = text
+        mistakes += [Mistake(f"?{name}", one.message) for one in all_mistakes(value, type_, str(error))]
 
 
 def _put(members: dict[str, Any], name: str, text: str, mistakes: list[Mistake]) -> None:
@@ -86,11 +119,17 @@ def _put(members: dict[str, Any], name: str, text: str, mistakes: list[Mistake])
     members[path[-1]] = value
 
 
+def as_parameters(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """The same mistakes where they stand in the URL."""
+    return [Mistake(_parameter(mistake.pointer), mistake.message) for mistake in mistakes]
+
+
 def _parameter(pointer: str) -> str:
     """The parameter that a JSON pointer into the request means."""
     steps = pointer.strip("/").split("/")
     for name, (path, _) in SINGLE.items():
-        if tuple(steps[: len(path)]) == path:
+        shorter = min(len(path), len(steps))  # a mistake of the whole facet is one of its name
+        if tuple(steps[:shorter]) == path[:shorter]:
             return f"?{name}"
     for name, member in REPEATED.items():
         if steps[0] == member:

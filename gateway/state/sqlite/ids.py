@@ -47,10 +47,9 @@ class IdMaps:
         try:
             async with lock:  # one in this process …
                 holder = uuid4().hex
-                known = await self._await_claim(key, holder)  # … and one among all
                 try:
-                    yield known
-                finally:
+                    yield await self._await_claim(key, holder)  # … and one among all
+                finally:  # also of a claim that was granted after its caller hung up
                     await self.db.change(lambda: self._release(key, holder))
         finally:
             if not lock.locked():
