@@ -233,11 +233,16 @@ def _unit(placement: Placement, user: User | None, headers: Mapping[str, str]) -
     return headers.get(experiment.unit) or None
 
 
+def subject_of(user: str) -> bytes:
+    """What a user's own answers are cached under."""
+    return b"user\0" + user.encode()
+
+
 def _subject(question: Recommend | Search) -> bytes:
     """Personal is a property of the request: it names a user, a history or `exclude_seen`."""
     user = question.user
     if user is not None and user.id is not None:
-        return b"user\0" + user.id.encode()
+        return subject_of(user.id)
     return b"somebody" if user is not None or question.exclude_seen is not None else b""
 
 
