@@ -1,0 +1,122 @@
+"""What this process hears through the store: whose cached answers hold no more, and which items are hidden.
+
+Once every half second, so that what another process accepted has effect here within a second. One process of
+all sweeps what the retention has ended for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from gateway.asked import subject_of
+from gateway.deadline import Clock
+from gateway.plan import Plan
+from gateway.policies.cache import AnswerCache
+from gateway.state.kept import Queue, StoreError
+from gateway.state.ledger import Ledger
+
+log = structlog.get_logger("gateway.events")
+
+LOOK: Final = 0.5
+COUNT: Final = 5.0
+"""Seconds between two counts of what is queued, for the metrics."""
+SWEEP: Final = 60.0
+SWEEPING: Final = 600.0
+"""Seconds for which a process has the right to sweep."""
+
+
+class Hidden:
+    """The items that are in no answer: deleted, and not put again."""
+
+    def __init__(self) -> None:
+        self.items: frozenset[str] = frozenset()
+        self.version = -1
+        self.changes = 0
+
+    def hide(self, item: str) -> None:
+        """From this moment on in this process; others hear of it."""
+        self.items |= {item}
+        self.changes += 1
+
+    def show(self, items: Iterable[str]) -> None:
+        """They may be shown again."""
+        self.items -= frozenset(items)
+        self.changes += 1
+
+    def shows(self, items: Iterable[str]) -> bool:
+        """Is one of them hidden?"""
+        return bool(self.items) and not self.items.isdisjoint(items)
+
+
+class Hearing:
+    """Starts with `start`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Ledger,
+        cache: AnswerCache,
+        hidden: Hidden,
+        *,
+        clock: Clock = time.monotonic,
+        wall: Clock = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.plan = plan
+        self.queues: dict[str, Queue] = {}
+        """As they were counted last."""
+        self._store, self._cache, self._hidden = store, cache, hidden
+        self._clock, self._wall, self._sleep = clock, wall, sleep
+        self._event = self._forgotten = -1
+        self._counted = self._swept = float("-inf")
+        self._holder = uuid4().hex
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.hear()
+                await self._by_the_clock()
+            except StoreError as error:
+                log.warning("no news from the store", error=str(error))
+            await self._sleep(LOOK)
+
+    async def hear(self) -> None:
+        """All there is to be heard now. Raises StoreError."""
+        news = await self._store.news(self._event, self._forgotten)
+        if news.hidden != self._hidden.version:
+            await self._look_what_is_hidden(news.hidden)
+        if news.users is None:
+            self._cache.drop()
+        for user in news.users or ():
+            self._cache.drop_subject(subject_of(user))
+        self._event, self._forgotten = news.event, news.forgotten
+
+    async def _look_what_is_hidden(self, version: int) -> None:
+        """What this process hid or showed meanwhile may not be in what was read: then the next look will do."""
+        changes = self._hidden.changes
+        items = await self._store.hidden_items()
+        if self._hidden.changes == changes:
+            self._hidden.items, self._hidden.version = items, version
+
+    async def _by_the_clock(self) -> None:
+        now = self._clock()
+        if now - self._counted >= COUNT:
+            self._counted = now
+            self.queues = await self._store.queues()
+        if now - self._swept >= SWEEP:
+            self._swept = now
+            if await self._store.lease("sweeper", self._holder, SWEEPING, self._wall()):
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        wall = self._wall()
+        before = wall - self.plan.configuration.state.retention
+        while await self._store.sweep(before, list(self.plan.providers), wall):
+            await self._sleep(0)

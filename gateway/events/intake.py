@@ -1,0 +1,120 @@
+"""What callers tell the gateway, taken in: kept and queued in one commit, and then everybody concerned hears.
+
+    events, records, erasures ─▸ routes ─▸ store: durable ─▸ couriers are called
+                                                         └─▸ the user's cached answers leave
+
+A caller that hangs up changes nothing of this: what was begun is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from gateway.adapter import Entity
+from gateway.asked import subject_of
+from gateway.deadline import Clock
+from gateway.events import routes
+from gateway.events.dispatcher import Dispatcher
+from gateway.events.hearing import Hidden
+from gateway.model.activity import Event
+from gateway.plan import Plan
+from gateway.policies.cache import AnswerCache
+from gateway.provider import Provider
+from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes, subject
+from gateway.state.ledger import Ledger
+
+T = TypeVar("T")
+
+
+class Intake:
+    """One for each process. `plan` is swapped at a reload. Every method may raise StoreError."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Ledger,
+        dispatcher: Dispatcher,
+        cache: AnswerCache,
+        hidden: Hidden,
+        key: bytes,
+        wall: Clock = time.time,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self._dispatcher = dispatcher
+        self._cache = cache
+        self._hidden = hidden
+        self._key = key
+        self._wall = wall
+
+    def hash_of(self, user: str) -> str:
+        """What stands for a user in receipts: says nothing to whoever has not the id."""
+        return hash_of(self._key, user)
+
+    # --- events
+    async def accept(self, events: Sequence[Event]) -> None:
+        """They are on disk, and on their way, when this returns."""
+        now = self._wall()
+        providers = self._named(self.plan.configuration.events.providers)
+        entries = [Entry(event, routes.of_event(event, providers, now)) for event in events]
+        await _to_the_end(self._accept(entries, now))
+
+    async def _accept(self, entries: Sequence[Entry], now: float) -> None:
+        await self.store.accept(entries, now)
+        for user in {entry.event.user for entry in entries}:
+            self._cache.drop_subject(subject_of(user))
+        self._dispatcher.wake()
+
+    # --- records
+    async def edit(self, entity: Entity, edits: Sequence[Edit]) -> Routes:
+        """Who is told of it. Raises Deleted for a merge into an item that was deleted."""
+        told = routes.of_change(routes.PUTS[entity], self._named(self.plan.configuration.catalog.providers))
+        await _to_the_end(self._edit(entity, edits, told))
+        return told
+
+    async def _edit(self, entity: Entity, edits: Sequence[Edit], told: Routes) -> None:
+        await self.store.edit(entity, edits, told, self._wall())
+        if entity == "item":
+            self._hidden.show(edit.id for edit in edits)
+        self._dispatcher.wake()
+
+    async def remove_item(self, item: str) -> Routes:
+        """Hidden from now on; who is told of it."""
+        told = routes.of_change("delete_item", self._named(self.plan.configuration.catalog.providers))
+        await _to_the_end(self._remove_item(item, told))
+        return told
+
+    async def _remove_item(self, item: str, told: Routes) -> None:
+        await self.store.remove_item(item, told, self._wall())
+        self._hidden.hide(item)
+        self._dispatcher.wake()
+
+    # --- erasure
+    async def erase(self, user: str) -> ErasureReceipt:
+        """What waits for the user is dropped, what is known here is gone, and the vendors are on their way."""
+        return await _to_the_end(self._erase(user))
+
+    async def _erase(self, user: str) -> ErasureReceipt:
+        told = routes.of_erasure(self.plan.providers.values())
+        now = self._wall()
+        await self.store.erase(user, self.hash_of(user), told, now)
+        self._cache.drop_subject(subject_of(user))
+        self._dispatcher.forget(subject("erase_user", user))
+        return ErasureReceipt(now, told)
+
+    def _named(self, names: Sequence[str]) -> list[Provider]:
+        return [self.plan.providers[name] for name in names]
+
+
+def hash_of(key: bytes, user: str) -> str:
+    """A keyed hash of a user's id (RFC 2104)."""
+    return hmac.digest(key, b"erased\0" + user.encode(), "sha256").hex()
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Though the caller hangs up meanwhile."""
+    return await asyncio.shield(asyncio.ensure_future(work))

@@ -1,0 +1,115 @@
+"""The errands of one provider that are at hand, in order, and which of them may go next.
+
+    oldest ─▸ [u1 e1] [u2 e1] [i9 put] [u1 e2] [u3 e1] …        a part of them; the rest is in the store
+                 │       └ busy: under way, so all of u2 waits
+                 └ due later: so all of u1 waits
+
+Order is kept within a subject (a user, or an item), and nowhere else: what one subject waits for holds up no
+other. A load is one call's: errands of one kind, the oldest that may go first. Pure: no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.state.kept import Errand
+
+ALONE: Final = 2
+"""What failed so often goes alone, so that it can hold up or spoil no others."""
+
+
+class Waiting:
+    """Of one provider. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._errands: OrderedDict[int, Errand] = OrderedDict()
+        self._under_way: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        """Those that are not under way."""
+        return len(self._errands)
+
+    def __iter__(self) -> Iterator[Errand]:
+        return iter(self._errands.values())
+
+    @property
+    def busy(self) -> set[str]:
+        """The subjects of what is under way."""
+        return set(self._under_way.values())
+
+    def add(self, errands: Iterable[Errand]) -> None:
+        """Those that follow, in order; what is at hand or under way already is not taken twice."""
+        for errand in errands:
+            if errand.seq not in self._under_way:
+                self._errands.setdefault(errand.seq, errand)
+
+    def take(self, most: int, now: float) -> list[Errand]:
+        """The next load, of at most so many; empty when nothing may go. Under way until `over`."""
+        held = self.busy
+        load: list[Errand] = []
+        refs: set[str] = set()
+        for errand in self._errands.values():
+            if errand.subject in held:
+                continue
+            fits = errand.due <= now and errand.ref not in refs and (not load or _together(load[0], errand))
+            if not fits:
+                held.add(errand.subject)
+                continue
+            load.append(errand)
+            refs.add(errand.ref)
+            if len(load) >= most or errand.attempts >= ALONE:
+                break
+        self._begin(load)
+        return load
+
+    def take_one(self) -> list[Errand]:
+        """Whatever was tried least, due or not: to find out whether a provider that was down works again."""
+        held = self.busy
+        heads: dict[str, Errand] = {}
+        for errand in self._errands.values():
+            if errand.subject not in held:
+                heads.setdefault(errand.subject, errand)
+        load = [min(heads.values(), key=lambda one: (one.attempts, one.seq))] if heads else []
+        self._begin(load)
+        return load
+
+    def _begin(self, load: Iterable[Errand]) -> None:
+        for errand in load:
+            del self._errands[errand.seq]
+            self._under_way[errand.seq] = errand.subject
+
+    def over(self, load: Iterable[Errand], back: Iterable[Errand] = ()) -> None:
+        """A load is no longer under way; these of it wait again, at their place."""
+        for errand in load:
+            self._under_way.pop(errand.seq, None)
+        returned = list(back)
+        if returned:
+            whole = sorted((*self._errands.values(), *returned), key=lambda one: one.seq)
+            self._errands = OrderedDict((errand.seq, errand) for errand in whole)
+
+    def all_due(self) -> None:
+        """What failed with the provider is no longer put off, so that the oldest goes first again."""
+        for seq, errand in self._errands.items():
+            if errand.due:
+                self._errands[seq] = replace(errand, due=0.0)
+
+    def next_due(self, now: float) -> float | None:
+        """When the next errand that was put off is due."""
+        return min((errand.due for errand in self._errands.values() if errand.due > now), default=None)
+
+    def drop(self, subject: str) -> None:
+        """Nothing of this subject waits any more."""
+        for seq in [errand.seq for errand in self._errands.values() if errand.subject == subject]:
+            del self._errands[seq]
+
+    def clear(self) -> None:
+        """Nothing is at hand any more; what is under way stays so."""
+        self._errands.clear()
+
+
+def _together(first: Errand, errand: Errand) -> bool:
+    return first.kind == errand.kind and first.attempts < ALONE and errand.attempts < ALONE
