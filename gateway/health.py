@@ -38,7 +38,12 @@ class Health:
         self._latencies.append(seconds)
         if error is not None and error.outcome in ("failed", "throttled", "misconfigured"):
             self._window.add(now, _FAILURES)
-            self.last_problem = {"error": error.name, "detail": str(error), "status": error.status}
+            self.last_problem = {
+                "error": error.name,
+                "detail": str(error),
+                "status": error.status,
+                "vendor_message": error.vendor_message,
+            }
             self._problem_at = now
 
     def report(self) -> dict[str, Any]:
