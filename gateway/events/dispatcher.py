@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from random import Random
+from typing import Any
 
 from gateway.config.traffic import Events
 from gateway.deadline import Clock
@@ -66,8 +67,8 @@ class Dispatcher:
         for courier in self._couriers.values():
             courier.forget(subject)
 
-    def _begin(self, work: object) -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]  # a coroutine
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

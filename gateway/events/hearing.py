@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ import structlog
 
 from gateway.asked import subject_of
 from gateway.deadline import Clock
+from gateway.events.hidden import Hidden
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
 from gateway.state.kept import Queue, StoreError
@@ -29,29 +30,6 @@ COUNT: Final = 5.0
 SWEEP: Final = 60.0
 SWEEPING: Final = 600.0
 """Seconds for which a process has the right to sweep."""
-
-
-class Hidden:
-    """The items that are in no answer: deleted, and not put again."""
-
-    def __init__(self) -> None:
-        self.items: frozenset[str] = frozenset()
-        self.version = -1
-        self.changes = 0
-
-    def hide(self, item: str) -> None:
-        """From this moment on in this process; others hear of it."""
-        self.items |= {item}
-        self.changes += 1
-
-    def show(self, items: Iterable[str]) -> None:
-        """They may be shown again."""
-        self.items -= frozenset(items)
-        self.changes += 1
-
-    def shows(self, items: Iterable[str]) -> bool:
-        """Is one of them hidden?"""
-        return bool(self.items) and not self.items.isdisjoint(items)
 
 
 class Hearing:

@@ -19,7 +19,7 @@ from gateway.asked import subject_of
 from gateway.deadline import Clock
 from gateway.events import routes
 from gateway.events.dispatcher import Dispatcher
-from gateway.events.hearing import Hidden
+from gateway.events.hidden import Hidden
 from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
