@@ -7,11 +7,22 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.errors import InvalidRequest, Mistake, PayloadTooLarge
+from gateway.errors import InvalidRequest, Mistake, PayloadTooLarge, UnsupportedMediaType
 
 TIME: Final = 10.0
 """Seconds that a body may take from its head to its last byte: whoever sends slower holds a connection for nothing
 (slow loris)."""
+
+
+JSON_TYPES: Final = frozenset({"application/json", "application/octet-stream", ""})
+"""aiohttp reports an untyped body as application/octet-stream."""
+
+
+async def json_body(request: web.Request, most: int) -> bytes:
+    """A body that is declared as JSON, or not at all. Raises UnsupportedMediaType, and what `read` raises."""
+    if request.content_type not in JSON_TYPES:
+        raise UnsupportedMediaType(f"send application/json, not {request.content_type}")
+    return await read(request, most)
 
 
 async def read(request: web.Request, most: int) -> bytes:
@@ -43,9 +54,11 @@ async def _arriving(request: web.Request, most: int) -> bytes:
 
 
 def too_large() -> PayloadTooLarge:
-    """More bytes than are taken."""
-    return PayloadTooLarge("the body is larger than this gateway takes")
+    """More bytes than are taken; what is left of them is not waited for."""
+    return PayloadTooLarge("the body is larger than this gateway takes", headers={"Connection": "close"})
 
 
 def _broken(what: str) -> InvalidRequest:
-    return InvalidRequest([Mistake("", f"the body {what}")], status=400)
+    error = InvalidRequest([Mistake("", f"the body {what}")], status=400)
+    error.headers["Connection"] = "close"
+    return error

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
-from yarl import URL
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
@@ -33,6 +33,9 @@ IDLE: Final = 75.0
 """Seconds that a connection may say nothing; more than the minute that proxies before us keep theirs."""
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read, so that its sender sees the answer before the end."""
+
+ONCE: Final = ("Authorization", "X-Api-Key", "Origin", "Content-Type")
+"""Headers of which two would leave open which one is meant. aiohttp's parser sees to those that frame."""
 
 SECURITY: Final[Headers] = (
     ("X-Content-Type-Options", "nosniff"),
@@ -99,13 +102,17 @@ class Edge(web.RequestHandler):
         if status == 400:
             broken = _refused("the request is not HTTP, or more of it than is taken")
         else:
-            broken = Internal("a fault of the gateway's own")
+            broken = Internal("a fault of the gateway's own", headers={"Connection": "close"})
         delivery = problems.delivery(broken, instance="/", trace_id=trace_id({}))
         response = web.Response(
             status=delivery.status, headers=dict(_dressed(delivery.headers)), body=delivery.body
         )
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """What aiohttp would log with the caller's bytes (faults of handlers end in the front)."""
+        log.debug("connection ended", error=type(more.get("exc_info")).__name__)
 
 
 class Runner(web.AppRunner):
@@ -153,29 +160,38 @@ async def listen(app: web.Application, host: str, port: int, *, drain: float) ->
 
 
 def check_head(request: web.BaseRequest) -> None:
-    """Raises InvalidRequest (400) where the head is too long, or the request line names another host than Host.
-
-    Whoever looks at the header alone would be deceived (RFC 9112 §3.2.2): the check of this machine's names too.
-    """
-    target = request.raw_path
+    """Raises InvalidRequest (400) for what aiohttp's parser takes and two readers could read in two ways."""
+    target, headers = request.raw_path, request.headers
     if len(target) + sum(len(name) + len(value) for name, value in request.raw_headers) > HEAD_BYTES:
         raise _refused(f"the head is longer than {HEAD_BYTES} bytes")
-    if target.startswith("/"):
-        return
+    if request.version < HttpVersion10:
+        raise _refused("the version of HTTP is not taken here")
+    coding = headers.get("Transfer-Encoding")  # with HTTP/1.0 the framing is faulty (RFC 9112 §6.1)
+    if coding is not None and (coding.lower() != "chunked" or request.version < HttpVersion11):
+        raise _refused("a body may be `chunked` with HTTP/1.1, and nothing else")
+    for name in ONCE:
+        if name in headers and len(headers.getall(name)) > 1:
+            raise _refused(f"the header {name} must be given once")
+    if not target.startswith("/") and target != "*" and not _is_host_of(target, headers.get("Host", "")):
+        raise _refused("the request line and the Host header name different hosts")  # RFC 9112 §3.2.2
+
+
+def _is_host_of(target: str, host: str) -> bool:
+    """Whoever looks at the header alone would be deceived: the check of this machine's names too."""
     try:
-        same = URL(target).authority.lower() == request.headers.get("Host", "").lower()
+        return urlsplit(target).netloc.lower() == host.lower()
     except ValueError:
-        same = False
-    if not same and target != "*":
-        raise _refused("the request line and the Host header name different hosts")
+        return False
 
 
 def _refused(why: str) -> InvalidRequest:
-    return InvalidRequest([Mistake("", why)], status=400)
+    error = InvalidRequest([Mistake("", why)], status=400)
+    error.headers["Connection"] = "close"
+    return error
 
 
 def _dressed(headers: Headers) -> Headers:
-    return (*headers, *SECURITY, ("X-Request-Id", request_id({})), ("Server", "gateway"), ("Connection", "close"))
+    return (*headers, *SECURITY, ("X-Request-Id", request_id({})), ("Server", "gateway"))
 
 
 def _raw(error: GatewayError) -> bytes:

@@ -24,7 +24,6 @@ from gateway.errors import (
     Internal,
     MethodNotAllowed,
     NotFound,
-    UnsupportedMediaType,
 )
 from gateway.metrics import CONTENT_TYPE
 from gateway.model.wire import BatchRequest
@@ -35,18 +34,22 @@ from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
 from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
+from gateway.server.personalization import Personalization
+from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import request_id, trace_id
+from gateway.server.trainings import Trainings
+from gateway.server.vendor_lists import VendorLists
 
 Handler = Callable[[web.Request, Call], Awaitable[Delivery]]
 
-JSON_TYPES: Final = frozenset({"application/json", "application/octet-stream", ""})
-"""aiohttp reports an untyped body as application/octet-stream."""
 NOTHING_ELSE: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", NOTHING_ELSE))
 
+PARTS: Final = (Rules, Personalization, Trainings, VendorLists)
+"""The handlers that stand in modules of their own."""
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
 RUNTIME: Final = web.AppKey("runtime", Runtime)
@@ -76,7 +79,7 @@ class Front:
         return app
 
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        handle: Handler = getattr(self, endpoint.name)
+        handle = self._handles(endpoint.name)
 
         async def handled(request: web.Request) -> web.StreamResponse:
             call = Call(endpoint.name, request.headers, started=time.monotonic())
@@ -90,6 +93,12 @@ class Front:
             return _response(await handle(request, call))
 
         return handled
+
+    def _handles(self, name: str) -> Handler:
+        """Of this class, or of a part with a subject of its own."""
+        parts = (self, *(part(self._runtime) for part in PARTS))
+        handler: Handler = next(getattr(part, name) for part in parts if hasattr(part, name))
+        return handler
 
     @web.middleware
     async def _answered(
@@ -143,7 +152,10 @@ class Front:
                 headers[name] = value
 
     def _problem(self, request: web.Request, error: GatewayError, trace: str) -> web.StreamResponse:
-        return _response(problems.delivery(error, instance=request.path, trace_id=trace))
+        response = _response(problems.delivery(error, instance=request.path, trace_id=trace))
+        if "Connection" in error.headers:  # the header alone does not end it
+            response.force_close()
+        return response
 
     def _line(self, request: web.Request, status: int, seconds: float, trace: str) -> None:
         call: Call | None = request.get(CALL)
@@ -278,9 +290,7 @@ def _counted(caller: Caller, body: bytes) -> BatchRequest:
 
 
 async def _json_body(request: web.Request) -> bytes:
-    if request.content_type not in JSON_TYPES:
-        raise UnsupportedMediaType(f"send application/json, not {request.content_type}")
-    return await bodies.read(request, request.app[RUNTIME].configuration.server.max_body)
+    return await bodies.json_body(request, request.app[RUNTIME].configuration.server.max_body)
 
 
 def _known(error: web.HTTPException) -> GatewayError:

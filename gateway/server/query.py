@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.errors import InvalidRequest, Mistake
 from gateway.model.wire import RecommendationRequest
-from gateway.server.mistakes import all_mistakes, convert
+from gateway.server.mistakes import all_mistakes, check_depth, convert
 
 T = TypeVar("T")
 
@@ -33,8 +33,9 @@ def _truth(text: str) -> Any:
 
 def _json(text: str) -> Any:
     try:
+        check_depth(text.encode())
         return msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, InvalidRequest):
         raise ValueError('must be JSON, such as {"property": "genre", "eq": "Drama"}') from None
 
 
