@@ -154,11 +154,12 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Learn(msgspec.Struct, frozen=True):
-    """For the adapter `local`: the gateway's own model takes in events or changes of items."""
+    """For the adapter `local`: the gateway's own model takes in events, changes of items, erasures."""
 
     events: tuple[Event, ...] = ()
     items: tuple[Change, ...] = ()
     forget_items: tuple[str, ...] = ()
+    forget_user: str | None = None
 
 
 class Recall(msgspec.Struct, frozen=True):
@@ -232,6 +233,8 @@ class Adapter(BaseModel):
     seeds: ClassVar[Mapping[Kind, int]] = {}
     """The most seeds that one question of a kind can carry; default 1."""
     max_count: ClassVar[int] = 100
+    wants_recent: ClassVar[frozenset[Kind]] = frozenset()
+    """The kinds made from what a user has lately seen: the gateway fills in `Recommend.recent` from its log."""
     carries_properties: ClassVar[bool] = False
     """Do answers carry the items' properties?"""
     user_ids: ClassVar[Alphabet] = ANY_TEXT

@@ -66,7 +66,7 @@ class Conversation:
             case Refuse():
                 self._refused[effect.id] = effect.reason
             case Recall():
-                return await self._memory.recall(effect.question)
+                return await self._memory.recall(effect.question, max(0.0, self._deadline.left() / 2))
             case Learn():
                 await self._learn(effect)
         return None
@@ -93,7 +93,11 @@ class Conversation:
         if effect.forget_items:
             await self._store.delete_items(effect.forget_items)
         if effect.events:
-            await self._store.learn(effect.events)
+            await self._store.note_activity(effect.events)
+        if effect.forget_user is not None:
+            await self._store.forget_activity(effect.forget_user)
+            self._memory.forget_user(effect.forget_user)
+        self._memory.changed()
 
     def receipt(self, callers: Mapping[str, str]) -> Receipt:
         """What became of the batch, in the caller's ids (`callers`: vendor's spelling → caller's)."""

@@ -61,5 +61,6 @@ class Local(Adapter):
         yield Done(tuple(ids))
 
     def erase_user(self, user: str) -> Flow[ErasureStatus]:
-        yield Done((user,))  # what was learned is counts of items: nothing of a user is in it
+        yield Learn(forget_user=user)
+        yield Done((user,))
         return "erased"
