@@ -16,7 +16,7 @@ from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
 from gateway.state.ledger import Ledger
 
-__all__ = ["Knowledge", "Store", "StoreError"]
+__all__ = ["Store", "StoreError"]
 
 
 class Store(Ledger, Protocol):
@@ -88,13 +88,6 @@ class Store(Ledger, Protocol):
     async def tallies(self, experiment: str | None = None) -> list[Tally]:
         """The counts of every phase (of one experiment), in the order in which phases began."""
 
-    # --- what `local` learned by until it reads `learned_since`
-    async def learn(self, events: Sequence[Event]) -> None:
-        """Count what these events say of the popularity of their items."""
-
-    async def knowledge(self, since: int) -> Knowledge | None:
-        """All that `local` answers from, or None if nothing has changed since that version."""
-
     # --- trainings: at most one in an interval, in the whole deployment. Moments are Unix seconds
     async def begin_training(self, provider: str, now: float, interval: float) -> float | None:
         """None: it has begun, and nobody else may for so many seconds. Else the moment from which one may."""
@@ -116,19 +109,3 @@ class TrainingRecord(msgspec.Struct, frozen=True):
     """Unix seconds; None: never."""
     new_events: int = 0
     """Delivered since, or ever where it was never trained."""
-
-
-class Knowledge(Protocol):
-    """What has been learned so far; `version` grows with every change."""
-
-    @property
-    def version(self) -> int:
-        """Compare with what was had before."""
-
-    @property
-    def popularity(self) -> Mapping[str, float]:
-        """Item → how much it was wanted."""
-
-    @property
-    def items(self) -> Mapping[str, Mapping[str, Any]]:
-        """Item → properties."""

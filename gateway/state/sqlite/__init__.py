@@ -17,7 +17,6 @@ from gateway.state.sqlite.database import Database
 from gateway.state.sqlite.erasures import Erasures
 from gateway.state.sqlite.experiments import Experiments
 from gateway.state.sqlite.ids import IdMaps
-from gateway.state.sqlite.learning import Learning
 from gateway.state.sqlite.leases import Leases
 from gateway.state.sqlite.log import EventLog
 from gateway.state.sqlite.outbox import Outbox
@@ -32,7 +31,7 @@ __all__ = ["SqliteStore"]
 
 
 class SqliteStore(
-    Secrets, IdMaps, EventLog, Outbox, Records, Erasures, Replays, Leases, Upkeep, UserItems, Learning,
+    Secrets, IdMaps, EventLog, Outbox, Records, Erasures, Replays, Leases, Upkeep, UserItems,
     Trainings, Experiments,
 ):  # fmt: skip
     """See `gateway.state.store.Store` for what each method promises."""

@@ -22,6 +22,8 @@ from gateway.state.sqlite.database import Database
 
 ROWS: Final = 1_000_000
 """What is kept of what users did; a quarter more before the oldest go, so that they go rarely."""
+STEP: Final = 3600.0
+"""Seconds: the retention takes away an hour's rows at once."""
 ROWS_AN_ITEM: Final = 4
 """A user's rows that are looked at for each item wanted: people do several things to one item."""
 
@@ -50,8 +52,16 @@ def forget(db: Database, user: str) -> None:
 
 
 def forget_before(db: Database, time: float) -> None:
-    """Drop what was done before (Unix seconds): the retention. On the store's thread, inside a change."""
-    _dropped(db, db.connection.execute("DELETE FROM user_items WHERE time < ?", (time,)).rowcount)
+    """Drop what was done before (Unix seconds): the retention. On the store's thread, inside a change.
+
+    In whole `STEP`s, because everybody must learn anew; and as it came, so that nothing but what goes is read.
+    """
+    newer = "SELECT seq FROM user_items WHERE time >= ? ORDER BY seq LIMIT 1"
+    first = db.connection.execute(newer, (time - time % STEP,)).fetchone()
+    if first is None:
+        _dropped(db, db.connection.execute("DELETE FROM user_items").rowcount)
+    else:
+        _dropped(db, db.connection.execute("DELETE FROM user_items WHERE seq < ?", first).rowcount)
 
 
 def _dropped(db: Database, rows: int) -> None:

@@ -106,5 +106,9 @@ MIGRATIONS: Final = (
         phase INTEGER NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (phase, mark)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    DROP TABLE popularity;
+    DELETE FROM versions WHERE name = 'knowledge';
+    """,
 )
 """Applied in order; `PRAGMA user_version` says how many have been."""

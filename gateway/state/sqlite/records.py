@@ -16,7 +16,6 @@ from gateway.model.activity import Change
 from gateway.state.kept import Deleted, Edit, ErrandKind, Record, Route, Routes, Synced, subject
 from gateway.state.sqlite.activity import note_items
 from gateway.state.sqlite.database import Database
-from gateway.state.sqlite.learning import touch
 from gateway.state.sqlite.room import make_room
 
 _routes: Final = msgspec.json.Decoder(dict[str, Route])
@@ -98,7 +97,6 @@ class Records:
         self.db.connection.executemany(ENQUEUE, rows)
 
     def _items_changed(self, ids: Sequence[str]) -> None:
-        touch(self.db)
         note_items(self.db, ids)
         self.db.connection.execute("UPDATE versions SET version = version + 1 WHERE name = 'hidden'")
 
