@@ -21,7 +21,7 @@ from gateway.model.control import Condition, FacetMatch, Period, Promotion, Rule
 from gateway.model.control_wire import RuleBatch, WireFacetMatch, WireRule
 from gateway.model.filters import Filter, Not
 from gateway.model.ids import id_complaint
-from gateway.server.mistakes import all_mistakes, not_json
+from gateway.server.mistakes import all_mistakes, decode
 
 MOST_PROMOTED: Final = 30
 """Items in all promotions of a rule."""
@@ -36,10 +36,7 @@ Json = dict[str, Any]
 
 def read(body: bytes, mistakes: list[Mistake], *, replace: bool) -> tuple[Rule, ...]:
     """The rules of a batch; what is wrong is appended. Raises InvalidRequest (400) for what is not JSON."""
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise not_json(error) from None
+    value: Any = decode(body, Any)
     found = list(_complaints(value, replace=replace))
     try:
         batch = msgspec.convert(value, RuleBatch)

@@ -69,7 +69,8 @@ class Trainer:
         next_allowed_at = await self._store.begin_training(provider.name, now, interval)
         if next_allowed_at is not None:
             raise TooEarly(next_allowed_at)
-        deadline.trail = trail = []
+        trail: list[Tried] = []
+        deadline.trail = trail
         try:
             await addressing.call(provider, "train", deadline=deadline)
         except GatewayError:

@@ -55,6 +55,8 @@ class Problem(msgspec.Struct, frozen=True):
     """With `rejected`: what the vendor said, redacted."""
     attempts: tuple[Attempt, ...] | UnsetType = UNSET
     """With `unavailable` and `deadline-exceeded`: what was tried, in order."""
+    next_allowed_at: str | UnsetType = UNSET
+    """With `rate-limited`, where a training was asked for too early: the moment of the next."""
 
 
 class PartProblem(msgspec.Struct, frozen=True):
@@ -127,7 +129,11 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
     ),
     errors.NotFound: Explained(
         means="What the request names does not exist.",
-        when=("No operation has this path.", "The placement is not configured.", "The named object is not known."),
+        when=(
+            "No operation has this path.",
+            "The placement is not configured.",
+            "The vendor knows no rule, task, profile or strategy of this name.",
+        ),
         callers="Check path, placement and ids for typing errors. A request that names no placement is served by "
         "`default`, where that is configured.",
         ops="A placement must stand under `placements` before callers name it. Roll out the configuration "
@@ -168,9 +174,10 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         example=errors.RateLimited("the rate of these credentials is spent", headers={"Retry-After": "1"}),
     ),
     errors.NoProviderCan: Explained(
-        means="No provider of this placement can serve what was asked for.",
+        means="No provider that may be asked can serve what was asked for.",
         when=(
-            "None of the providers has the kind, or a search.",
+            "None of the placement's providers has the kind, or a search.",
+            "No provider has rules for this kind, profiles, trainings, or whatever the operation is about.",
             "A filter can be expressed by none of them, nor applied by the gateway.",
         ),
         callers="Read `providers`: it says why of each. Ask for another kind, loosen the filter, or use a "

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from gateway.errors import NotFound
+from gateway.model.control_wire import (
+    ChangeBegun,
+    EventList,
+    ItemList,
+    ListedEvent,
+    ListedObject,
+    ProfileForgotten,
+    TaskState,
+    TrainingBegun,
+    TrainingState,
+    UserList,
+    UserNamed,
+    WireProfile,
+)
 from gateway.model.wire import Answer, AnswerItem, Source
 from gateway.server.catalogue import example
 from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Dropped, Readiness
+from gateway.server.endpoints.controlling import RULE, STRATEGY
 
 _ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
 
@@ -59,8 +75,45 @@ _PROVIDERS: Final = {
             "last_problem": {"error": "failed", "detail": "answered 503", "status": 503, "seconds_ago": 2.1},
             "throttled_until": None,
             "token_expires_at": "2026-11-22T11:00:00Z",
+            "quota": {
+                "plan": "basic",
+                "days": [{"date": "2026-11-22", "quota": 8212.0, "remaining": 91788.0}],
+                "as_of": "2026-11-22T10:15:00Z",
+            },
         }
     ],
+}
+
+_TASK: Final = ChangeBegun("q0hPzT9u2cV3bXqTk6h2ZW5kb3ItYQ", datetime(2026, 11, 22, 10, tzinfo=UTC))
+_STARTED: Final = datetime(2026, 11, 22, 9, 40, tzinfo=UTC)
+_NEXT: Final = datetime(2026, 11, 22, 10, 10, tzinfo=UTC)
+_CONTROLS: Final[dict[str, Any]] = {
+    "write_rules": _TASK,
+    "rule": {**RULE, "enabled": True},
+    "search_rules": {"rules": [{**RULE, "enabled": True}], "total": 1, "page": 0, "pages": 1},
+    "delete_rule": _TASK,
+    "task": TaskState("done"),
+    "strategy": STRATEGY,
+    "put_strategy": STRATEGY,
+    "profile": WireProfile(UserNamed("u1"), _STARTED, {"genre": {"Comedy": 12, "Drama": 3}}, "vendor-a"),
+    "forget_profile": ProfileForgotten("vendor-a", _NEXT),
+    "train": TrainingBegun("vendor-a", "scheduled", _NEXT),
+    "training": TrainingState("vendor-a", _STARTED, _NEXT, 1204),
+    "users": UserList((ListedObject("u1", "1"), ListedObject(None, "7")), "WzIsIjciXQ"),
+    "items": ItemList((ListedObject("1953", "3"),), None),
+    "events": EventList(
+        (
+            ListedEvent(
+                id="41",
+                type="rating",
+                user=ListedObject("u1", "1"),
+                items=(ListedObject("1953", "3"),),
+                value=4.5,
+                time=_STARTED,
+            ),
+        ),
+        None,
+    ),
 }
 
 ANSWERS: Final[dict[str, Any]] = {
@@ -70,6 +123,7 @@ ANSWERS: Final[dict[str, Any]] = {
         "recommend_by_url": _FOR_YOU,
         "recommend_batch": BatchAnswer((_TRENDING, {"problem": example(NotFound)})),
         "search": _SEARCH,
+        **_CONTROLS,
         "providers": _PROVIDERS,
         "effective_configuration": {"revision": "6f1d0a3", "placements": {"home": {"count": 12}}},
         "drop_cache": Dropped(17),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.errors import DeadlineExceeded
 from gateway.server.endpoints import Endpoint
 
 Schema = dict[str, Any]
@@ -74,9 +75,11 @@ _BY_STATUS: Final = {
 
 def of_request(endpoint: Endpoint) -> tuple[str, ...]:
     """The headers that a request of this operation may carry."""
-    asks = ("Request-Timeout", "Gateway-Explain", "Gateway-Provider") if endpoint.scope == "recommend" else ()
+    recommends = endpoint.scope == "recommend"
+    timed = ("Request-Timeout",) if recommends or DeadlineExceeded in endpoint.problems else ()
+    asks = ("Gateway-Explain", "Gateway-Provider") if recommends else ()
     cached = ("If-None-Match",) if endpoint.cached else ()
-    return ("X-Request-Id", "traceparent", *asks, *cached)
+    return ("X-Request-Id", "traceparent", *timed, *asks, *cached)
 
 
 def of_answer(endpoint: Endpoint) -> tuple[str, ...]:

@@ -42,7 +42,11 @@ def described(endpoints: Sequence[Endpoint]) -> Object:
     schemas, named = components([*types, Problem, PartProblem])
     paths: Object = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas, named)
+        operation = _operation(endpoint, schemas, named)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+        for other in endpoints:
+            if other.from_answer is not None and other.from_answer[0] == endpoint.name:
+                operation["responses"][str(endpoint.statuses[0])]["links"] = _links(other, other.from_answer[1])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,6 +67,13 @@ def described(endpoints: Sequence[Endpoint]) -> Object:
             "responses": {"MethodNotAllowed": _problem(405, [MethodNotAllowed])},
         },
     }
+
+
+def _links(endpoint: Endpoint, member: str) -> Object:
+    """That the answer has what another operation's path takes."""
+    (parameter,) = in_path(endpoint.path)
+    called = {"operationId": endpoint.name, "parameters": {parameter["name"]: f"$response.body#/{member}"}}
+    return {endpoint.name: called | {"description": endpoint.about}}
 
 
 def tag(endpoint: Endpoint) -> str:
@@ -95,7 +106,7 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Object], named: Object) ->
 
 
 def _parameters(endpoint: Endpoint, named: Object) -> Iterable[Object]:
-    given = endpoint.example if endpoint.takes is None and endpoint.example else {}
+    given = endpoint.parameters
     own = [*in_path(endpoint.path)]
     if endpoint.in_query is not None:
         own += in_query(endpoint.in_query, named)

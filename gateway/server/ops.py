@@ -20,7 +20,10 @@ def providers(runtime: Runtime) -> dict[str, Any]:
         "epoch": state["epoch"],
         "revision": runtime.configuration.revision,
         "config": state["config"],
-        "providers": [provider_state(provider) for provider in runtime.pipeline.plan.providers.values()],
+        "providers": [
+            {**provider_state(provider), "quota": runtime.quotas.of(provider)}
+            for provider in runtime.pipeline.plan.providers.values()
+        ],
     }
 
 

@@ -34,6 +34,14 @@ with `Allow`. Whether an answer came from the cache stands in `Cache-Status` and
 TAGS: Final = {
     "recommendations": "What to show to whom, for a placement.",
     "search": "The same for words or an item to be found by.",
+    "rules": "Merchandising rules: when they apply, what they promote, hide, filter and add. The first provider "
+    "that has them is asked, or the one that `provider` names.",
+    "tasks": "Whether a change that was begun has taken effect.",
+    "personalization": "What makes the profiles of users.",
+    "users": "What vendors believe that users like, and the users that they have.",
+    "training": "When a vendor's model is made anew.",
+    "items": "The items that vendors have.",
+    "events": "The events that vendors have.",
     "ops": "The state of the providers and of the configuration, for those who run the gateway.",
     "documents": "This API, for machines and for people. Needs no credentials.",
     "admin": "The state of the process, on the admin listener alone. Needs no credentials, and is never public.",

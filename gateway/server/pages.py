@@ -99,7 +99,7 @@ def _operation(method: str, path: str, operation: Object, said: Object) -> Html:
         tag("p", *_needs(operation), class_="quiet"),
         *_takes(operation, said["components"]["schemas"]),
         tag("h4", "Try it"),
-        block(curl(method, path, operation)),
+        block(curl(method, path, operation, _before(operation, said))),
         *_answers(operation),
         tag("h4", "Problems"),
         tag("p", *_links(operation)),
@@ -138,8 +138,8 @@ def _parameter(parameter: Object) -> Member:
     return Member(parameter["name"], schema, parameter["required"], said.rstrip())
 
 
-def curl(method: str, path: str, operation: Object) -> str:
-    """A line for the shell that the demo answers."""
+def curl(method: str, path: str, operation: Object, before: str = "") -> str:
+    """A line for the shell that the demo answers. `before`: a line whose answer gives what the path takes."""
     server = operation["servers"][0]["url"] if "servers" in operation else DEMO
     query = []
     for parameter in operation["parameters"]:
@@ -150,12 +150,27 @@ def curl(method: str, path: str, operation: Object) -> str:
             path = path.replace(f"{{{parameter['name']}}}", quote(value, safe=""))
         else:
             query.append((parameter["name"], ",".join(value) if isinstance(value, list) else value))
-    line = ["curl"] if method.upper() in ("GET", "POST") else ["curl", "-X", method.upper()]
-    line += [shlex.quote(server + path + ("?" + urlencode(query) if query else ""))]
+    url = shlex.quote(server + path + ("?" + urlencode(query) if query else ""))
+    if before:
+        start, _, member = url.strip("'").partition("{")
+        url = f'"{start}$({before} | sed \'s/.*"{member.rstrip("}")}":"//; s/".*//\')"'
+    usual = "POST" if "requestBody" in operation else "GET"
+    line = ["curl"] if method.upper() == usual else ["curl", "-X", method.upper()]
+    line.append(url)
     if "requestBody" in operation:
         body = msgspec.json.encode(operation["requestBody"]["content"]["application/json"]["example"]).decode()
         line += ["\\\n  -H 'Content-Type: application/json'", f"\\\n  -d {shlex.quote(body)}"]
     return " ".join(line)
+
+
+def _before(operation: Object, said: Object) -> str:
+    """The line whose answer gives what this operation's path takes; none where no answer is linked to it."""
+    for path, methods in said["paths"].items():
+        for method, other in methods.items():
+            links = (link for answer in other["responses"].values() for link in answer.get("links", {}).values())
+            if any(link["operationId"] == operation["operationId"] for link in links):
+                return curl(method, path, other).replace("curl ", "curl -s ", 1)
+    return ""
 
 
 def _answers(operation: Object) -> Iterator[Html]:
@@ -167,7 +182,7 @@ def _answers(operation: Object) -> Iterator[Html]:
             linked = tag("a", name, href=f"#type-{name}") if name else None
             yield tag("h4", f"Answer {status}")
             yield tag("p", code(media_type), ": " if name else None, linked, class_="quiet")
-            if "example" in content and status == "200":
+            if "example" in content and status in ("200", "202"):
                 yield block(pretty(content["example"]))
 
 

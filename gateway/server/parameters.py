@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import PROBLEMS
+from gateway.model.query import KINDS
 from gateway.model.wire import RecommendationRequest
 from gateway.server.query import REPEATED, SINGLE
 from gateway.server.schemas import AT
@@ -17,6 +18,8 @@ Object = dict[str, Any]
 
 IN_PATHS: Final[dict[str, Object]] = {
     "slug": {"type": "string", "enum": [error.slug for error in PROBLEMS]},
+    "kind": {"type": "string", "enum": list(KINDS)},
+    "task_id": {"type": "string", "minLength": 1, "description": "As the answer to the change says it."},
     "id": {"type": "string", "minLength": 1, "maxLength": 256, "description": "Percent-encoded, `%2F` too."},
 }
 

@@ -6,8 +6,8 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -21,7 +21,11 @@ from gateway.pipeline import Pipeline
 from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
-from gateway.state.store import Store
+from gateway.quota import Quotas
+from gateway.state.store import Store, StoreError
+from gateway.training import LOOK, Trainer
+
+T = TypeVar("T")
 
 log = structlog.get_logger("gateway")
 
@@ -47,7 +51,11 @@ class Runtime:
         self._started_with = effective(loaded)
         self._rejected: list[str] = []
         self._replaced: set[Provider] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.task_key = key
+        """Signs the ids of tasks."""
+        self.trainer = Trainer(store)
+        self.quotas = Quotas()
 
     @classmethod
     async def start(cls, loaded: Loaded, store: Store) -> Runtime:
@@ -62,7 +70,8 @@ class Runtime:
         pipeline = Pipeline(plan, Access(configuration), store, _signer(configuration, made), cache)
         runtime = cls(loaded, store, pipeline, memory, key, made)
         runtime._welcome(plan.providers.values())
-        runtime._in_background(runtime._keep_warm())
+        runtime.in_background(runtime._keep_warm())
+        runtime.in_background(runtime._keep_trained())
         await pipeline.access.prepare()
         runtime.ready = True
         return runtime
@@ -99,14 +108,14 @@ class Runtime:
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self._loaded, self._rejected = loaded, []
-        self._in_background(access.prepare())
-        self._in_background(before.close(access))
+        self.in_background(access.prepare())
+        self.in_background(before.close(access))
         self._forget_answers(old, plan)
         self._welcome(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
         replaced = {one for key, one in old.providers.items() if plan.providers.get(key) is not one}
         if replaced:
             self._replaced |= replaced
-            self._in_background(self._close_when_idle(replaced, old))
+            self.in_background(self._close_when_idle(replaced, old))
         return changes
 
     def _forget_answers(self, old: Plan, new: Plan) -> None:
@@ -132,7 +141,17 @@ class Runtime:
         for provider in providers:
             provider.reads.listen(_incident(provider.name, "reads"))
             provider.writes.listen(_incident(provider.name, "writes"))
-            self._in_background(_warm(provider))
+            self.in_background(_warm(provider))
+
+    async def _keep_trained(self) -> None:
+        """Trainings that nobody need ask for, and the vendors' reports of quotas."""
+        while True:
+            self.in_background(self.quotas.refresh(self.pipeline.plan.providers.values()))
+            try:
+                await self.trainer.look(self.pipeline.plan.providers.values())
+            except StoreError as error:
+                log.warning("trainings not looked at", error=str(error))
+            await asyncio.sleep(LOOK)
 
     async def _keep_warm(self) -> None:
         """After idle times too: connections that the other side closed are opened again, tokens renewed."""
@@ -140,7 +159,7 @@ class Runtime:
             await asyncio.sleep(KEEP_WARM)
             for provider in self.pipeline.plan.providers.values():
                 if provider.reads.state == "closed":
-                    self._in_background(_warm(provider))
+                    self.in_background(_warm(provider))
 
     async def _close_when_idle(self, replaced: set[Provider], plan: Plan) -> None:
         """Requests that began with the old plan may ask the old providers until their deadline is over."""
@@ -151,10 +170,12 @@ class Runtime:
             await provider.close()
             self._replaced.discard(provider)
 
-    def _in_background(self, work: Any) -> None:
+    def in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work that goes on when whoever began it has gone; broken off when the runtime closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Let go of everything. Requests must have ended."""

@@ -2,6 +2,7 @@
 
 endpoint.py       what is said of each
 recommending.py   recommendations, search
+controlling.py    one provider: rules, tasks, strategy, profiles, training, vendors' own lists
 operating.py      for ops: providers, configuration, cache
 documents.py      without credentials: documents, the state of the process
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.server.endpoints import documents, operating, recommending
+from gateway.server.endpoints import controlling, documents, operating, recommending
 from gateway.server.endpoints.documents import Alive, ConfigState, Readiness
 from gateway.server.endpoints.endpoint import Endpoint
 from gateway.server.endpoints.operating import CacheQuery, Dropped
@@ -29,6 +30,7 @@ __all__ = [
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *recommending.ENDPOINTS,
+    *controlling.ENDPOINTS,
     *operating.ENDPOINTS,
     *documents.ENDPOINTS,
 )

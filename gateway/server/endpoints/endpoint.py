@@ -53,6 +53,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Takes a publishable key as `?key=` too."""
     example: Any = None
     """A body that the demo answers; where there is no body, parameters by name."""
+    given: dict[str, Any] = {}
+    """Parameters that go with a body."""
+    from_answer: tuple[str, str] | None = None
+    """The operation, and the member of its answer, that gives the parameter in the path."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those of the example, by name."""
+        return {**self.given, **(self.example or {} if self.takes is None else {})}
 
 
 Problems = tuple[type[GatewayError], ...]

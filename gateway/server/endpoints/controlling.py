@@ -1,0 +1,212 @@
+"""Operations that address one provider: rules, tasks, strategy, profiles, training, vendors' own lists."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.adapter import Operation, load
+from gateway.errors import NoProviderCan, Unavailable
+from gateway.model.control import RuleSearch, Strategy
+from gateway.model.control_wire import (
+    BatchQuery,
+    ChangeBegun,
+    EventList,
+    EventListQuery,
+    ItemList,
+    ListQuery,
+    ProfileForgotten,
+    ProviderQuery,
+    RuleBatch,
+    TaskState,
+    TrainingBegun,
+    TrainingState,
+    UserList,
+    WireProfile,
+    WireRule,
+    WireRulePage,
+)
+from gateway.server.endpoints.endpoint import ANSWERS, BODIES, CALLS, Endpoint
+
+RULE: Final[dict[str, Any]] = {
+    "id": "drama-week",
+    "description": "Drama first, for those who come by the campaign",
+    "conditions": [{"context": "drama-week"}],
+    "filter": {"property": "genre", "eq": "Drama"},
+    "data": {"banner": "Drama week"},
+}
+KIND: Final = {"kind": "similar_items"}
+NAMED_RULE: Final = {**KIND, "id": RULE["id"]}
+SCORES: Final = (("view", "view", 5), ("add_to_cart", "conversion", 25), ("purchase", "conversion", 50))
+STRATEGY: Final[dict[str, Any]] = {
+    "events": [{"name": name, "type": type_, "score": score} for name, type_, score in SCORES],
+    "facets": [{"name": "genre", "score": 100}],
+    "impact": 50,
+}
+
+
+def _one_with(operation: Operation) -> str:
+    """The name of a provider with this operation: the demo calls its providers as their adapters."""
+    return next((name for name, adapter in sorted(load().items()) if adapter.has(operation)), "vendor-a")
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        name="write_rules",
+        method="POST",
+        path="/v1/rules/{kind}/batch",
+        scope="catalog",
+        about="Create or replace merchandising rules of one kind; with `replace=true` all others go, in one step.",
+        takes=RuleBatch,
+        in_query=BatchQuery,
+        answers=ChangeBegun,
+        statuses=(202,),
+        problems=(*CALLS, *BODIES, *ANSWERS),
+        example={"rules": [RULE]},
+        given=KIND,
+    ),
+    Endpoint(
+        name="rule",
+        method="GET",
+        path="/v1/rules/{kind}/{id}",
+        scope="catalog",
+        about="One rule. Sent back in a batch as it came, it stays what it is.",
+        in_query=ProviderQuery,
+        answers=WireRule,
+        problems=(*CALLS, *ANSWERS),
+        example=NAMED_RULE,
+    ),
+    Endpoint(
+        name="search_rules",
+        method="POST",
+        path="/v1/rules/{kind}/search",
+        scope="catalog",
+        about="Rules by words, context and state; no words: all.",
+        takes=RuleSearch,
+        in_query=ProviderQuery,
+        answers=WireRulePage,
+        problems=(*CALLS, *BODIES, *ANSWERS),
+        example={"query": "drama", "enabled": True, "count": 10},
+        given=KIND,
+    ),
+    Endpoint(
+        name="delete_rule",
+        method="DELETE",
+        path="/v1/rules/{kind}/{id}",
+        scope="catalog",
+        about="Delete a rule.",
+        in_query=ProviderQuery,
+        answers=ChangeBegun,
+        statuses=(202,),
+        problems=(*CALLS, *ANSWERS),
+        example=NAMED_RULE,
+    ),
+    Endpoint(
+        name="task",
+        method="GET",
+        path="/v1/tasks/{task_id}",
+        scope="catalog",
+        about="Has a change of rules taken effect?",
+        in_query=ProviderQuery,
+        answers=TaskState,
+        problems=(*CALLS, *ANSWERS),
+        from_answer=("write_rules", "task_id"),
+    ),
+    Endpoint(
+        name="strategy",
+        method="GET",
+        path="/v1/personalization/strategy",
+        scope="catalog",
+        about="What makes profiles, and how much they weigh.",
+        in_query=ProviderQuery,
+        answers=Strategy,
+        problems=(*CALLS, *ANSWERS),
+    ),
+    Endpoint(
+        name="put_strategy",
+        method="PUT",
+        path="/v1/personalization/strategy",
+        scope="catalog",
+        about="Replace the strategy; profiles are made anew by it.",
+        takes=Strategy,
+        in_query=ProviderQuery,
+        answers=Strategy,
+        problems=(*CALLS, *BODIES, *ANSWERS),
+        example=STRATEGY,
+    ),
+    Endpoint(
+        name="profile",
+        method="GET",
+        path="/v1/users/{id}/profile",
+        scope="catalog",
+        about="What a vendor believes that a user likes. Waits its turn within the provider's `rate`.",
+        in_query=ProviderQuery,
+        answers=WireProfile,
+        problems=(*CALLS, *ANSWERS),
+        example={"id": "u1"},
+    ),
+    Endpoint(
+        name="forget_profile",
+        method="DELETE",
+        path="/v1/users/{id}/profile",
+        scope="catalog",
+        about="Delete a user's profile: events from before `deleted_until` no longer count.",
+        in_query=ProviderQuery,
+        answers=ProfileForgotten,
+        problems=(*CALLS, *ANSWERS),
+        example={"id": "u1"},
+    ),
+    Endpoint(
+        name="train",
+        method="POST",
+        path="/v1/training",
+        scope="catalog",
+        about="Let a vendor learn anew from all that it was told. Refused before the vendor's interval is over.",
+        in_query=ProviderQuery,
+        answers=TrainingBegun,
+        statuses=(202,),
+        problems=(*CALLS, *ANSWERS),
+    ),
+    Endpoint(
+        name="training",
+        method="GET",
+        path="/v1/training",
+        scope="catalog",
+        about="When it last ran, when it may run next, and what has been told since.",
+        in_query=ProviderQuery,
+        answers=TrainingState,
+        problems=(*CALLS, NoProviderCan, Unavailable),
+    ),
+    Endpoint(
+        name="users",
+        method="GET",
+        path="/v1/users",
+        scope="catalog",
+        about="The users that a vendor has, with the ids of both sides.",
+        in_query=ListQuery,
+        answers=UserList,
+        problems=(*CALLS, *ANSWERS),
+        example={"provider": _one_with("list_users"), "limit": 3},
+    ),
+    Endpoint(
+        name="items",
+        method="GET",
+        path="/v1/items",
+        scope="catalog",
+        about="The items that a vendor has, with the ids of both sides.",
+        in_query=ListQuery,
+        answers=ItemList,
+        problems=(*CALLS, *ANSWERS),
+        example={"provider": _one_with("list_items"), "limit": 3},
+    ),
+    Endpoint(
+        name="events",
+        method="GET",
+        path="/v1/events",
+        scope="catalog",
+        about="The events that a vendor has, newest first, with the ids of both sides.",
+        in_query=EventListQuery,
+        answers=EventList,
+        problems=(*CALLS, *ANSWERS),
+        example={"provider": _one_with("list_events"), "limit": 3},
+    ),
+)
