@@ -39,6 +39,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.events.attribution import Signer
+from gateway.events.hidden import Hidden
 from gateway.explaining import Explanation, attempt_told
 from gateway.metrics import Metrics
 from gateway.model.query import Recommendations
@@ -84,6 +85,8 @@ class Pipeline:
         self.access = access
         self.signer = signer
         self.cache = cache
+        self.hidden = Hidden()
+        """Items that were deleted: in no answer, not from the cache either."""
         self.metrics = Metrics()
         self._store = store
         self._clock = clock
@@ -103,7 +106,7 @@ class Pipeline:
         caching = asked.placement.caching
         if caching is None or call.explain or call.pinned:
             return None
-        call.found = found = self.cache.lookup(asked.key, caching)
+        call.found = found = self._look_up(asked.key, caching)
         if found is None:
             return None
         if found.freshness == "fresh":
@@ -113,6 +116,11 @@ class Pipeline:
                 self._flights.launch(asked.key, lambda: self._renew(asked, caching))
             return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", 0)
         return None if found.due else self._deliver_stale(call, found)
+
+    def _look_up(self, key: bytes, caching: Caching) -> Found | None:
+        """A cached answer, unless an item in it was deleted meanwhile."""
+        found = self.cache.lookup(key, caching)
+        return None if found is None or self.hidden.shows(found.answer.items) else found
 
     def _read(self, call: Call) -> Asked:
         assert call.caller is not None  # noqa: S101  # identified just before
@@ -169,6 +177,8 @@ class Pipeline:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
             answer, status, age = await self._fetched(asked, ask, deadline)
+            if self.hidden.shows(answer.items):  # deleted while it was asked for
+                answer, status, age = await self._ask(asked, ask, deadline), MISS, 0.0
         except NoneAnswered as none:
             if call.found is not None:
                 return self._deliver_stale(call, call.found)
@@ -260,7 +270,7 @@ class Pipeline:
         try:
             return await self._fetch_and_keep(asked, caching, None, deadline)
         except NoneAnswered:
-            found = self.cache.lookup(asked.key, caching)
+            found = self._look_up(asked.key, caching)
             if found is None:  # dropped meanwhile: for those who joined
                 raise
             return found.answer, True
@@ -276,7 +286,7 @@ class Pipeline:
 
         async def one(provider: Provider, deadline: Deadline) -> Recommendations:
             try:
-                return await Tailor(asked, provider).answer(ask, self._store, deadline)
+                return await Tailor(asked, provider, self.hidden).answer(ask, self._store, deadline)
             except StoreError as error:  # the next one may need none of our records
                 raise PassedOver(str(error)) from error
 
@@ -296,7 +306,7 @@ class Pipeline:
         try:
             if not provider.has_room():
                 raise PassedOver("it is busy with questions that somebody waits for")
-            said = await Tailor(asked, provider).answer(ask_alone, self._store, deadline)
+            said = await Tailor(asked, provider, self.hidden).answer(ask_alone, self._store, deadline)
             outcome, items = "answered", [item.id for item in said.items]
         except ProviderError as error:
             outcome = "empty" if error.outcome == "empty" else error.name

@@ -80,7 +80,15 @@ def build(
         if kept is not None and old is not None and old.configuration.providers[name] == wanted:
             providers[name] = kept
         else:
-            providers[name] = Provider(name, wanted.options, wanted, store, key=key, memory=memory)
+            providers[name] = Provider(
+                name,
+                wanted.options,
+                wanted,
+                store,
+                key=key,
+                memory=memory,
+                longest_pause=configuration.events.retry.max,
+            )
     placements = {
         name: _placement(name, settings, configuration, providers, key, old)
         for name, settings in configuration.placements.items()

@@ -113,7 +113,9 @@ class Provider:
         clock: Clock = time.monotonic,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        longest_pause: float | None = None,
     ) -> None:
+        """`longest_pause`: seconds for which its breaker of writes may stay open; a backlog waits behind it."""
         self.name = name
         self.adapter = adapter
         self.settings = settings
@@ -142,7 +144,7 @@ class Provider:
         if adapter.over_http and (type(adapter).login is not Adapter.login):
             self._attempts.token = TokenKeeper(self._login, clock)
         self.reads = Breaker(settings.breaker, settings.timeout, clock, rng)
-        self.writes = Breaker(settings.breaker, settings.write_timeout, clock, rng)
+        self.writes = Breaker(_at_most(settings.breaker, longest_pause), settings.write_timeout, clock, rng)
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
         self._send_rate = Rate(settings.rate) if settings.rate else None
@@ -342,6 +344,13 @@ class Provider:
 def secrets_of(adapter: Adapter) -> list[str]:
     """The secrets among an adapter's options."""
     return [secret.get_secret_value() for _, secret in adapter if isinstance(secret, SecretStr)]
+
+
+def _at_most(settings: BreakerSettings, longest: float | None) -> BreakerSettings:
+    if longest is None:
+        return settings
+    bounds = {"open": min(settings.open, longest), "max_open": min(settings.max_open, longest)}
+    return settings.model_copy(update=bounds)
 
 
 def _transport(settings: ProviderSettings) -> Transport:

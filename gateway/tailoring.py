@@ -19,6 +19,7 @@ from gateway.adapter import Part
 from gateway.asked import NEEDS_SEEDS, Asked
 from gateway.deadline import Deadline
 from gateway.errors import NoAnswer, Unsupported
+from gateway.events.hidden import Hidden
 from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
 from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet, User
@@ -29,6 +30,8 @@ OVERSAMPLE: Final = 3
 """Times the count that is asked for where the gateway will leave some out (API.md §3)."""
 FUSED_SEEDS: Final = 5
 """Seeds that are asked one by one where a vendor takes no set; the last ones given."""
+
+NOTHING_HIDDEN: Final = Hidden()
 
 Ask = Callable[[Provider, Recommend | Search, Deadline], Awaitable[Recommendations]]
 
@@ -43,9 +46,10 @@ class Records(Protocol):
 class Tailor:
     """One question for one provider: what is said to it, and what is left for the gateway to do."""
 
-    def __init__(self, asked: Asked, provider: Provider) -> None:
+    def __init__(self, asked: Asked, provider: Provider, hidden: Hidden = NOTHING_HIDDEN) -> None:
         self._asked = asked
         self._provider = provider
+        self._hidden = hidden
         self._adapter = provider.adapter
         self._strict = asked.placement.settings.strict
         self._warnings: list[str] = []
@@ -210,7 +214,7 @@ class Tailor:
     async def _mended(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
         best: dict[str, Item] = {}
         for item in items:
-            if item.id not in self._exclude:
+            if item.id not in self._exclude and item.id not in self._hidden.items:
                 best.setdefault(item.id, item)
         kept = list(best.values())
         least = self._asked.placement.settings.min_score.get(self._provider.name)

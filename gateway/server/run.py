@@ -76,7 +76,7 @@ async def _serve(first: Reading, loaded: Loaded, args: argparse.Namespace) -> No
         loop.add_signal_handler(sign, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     async with AsyncExitStack() as stack:  # what was opened is closed in any case, the last first
-        runtime = await Runtime.start(loaded, await SqliteStore.open(path))
+        runtime = await Runtime.start(loaded, await SqliteStore.open(path, loaded.configuration.state.max_bytes))
         stack.push_async_callback(runtime.close)
         front, server = Front(runtime), loaded.configuration.server
         admin = await _listen(front.app(admin=True), server.admin_listen, server.drain, stack)
