@@ -40,6 +40,7 @@ from gateway.errors import (
 )
 from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
+from gateway.experiments.exposures import Exposures
 from gateway.explaining import Explanation, attempt_told
 from gateway.metrics import Metrics
 from gateway.model.query import Recommendations
@@ -80,6 +81,7 @@ class Pipeline:
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
         rng: random.Random | None = None,
+        exposures: Exposures | None = None,
     ) -> None:
         self.plan = plan
         self.access = access
@@ -87,6 +89,8 @@ class Pipeline:
         self.cache = cache
         self.hidden = Hidden()
         """Items that were deleted: in no answer, not from the cache either."""
+        self.exposures = exposures
+        """Where the answers of experiments are noted as they go out."""
         self.metrics = Metrics()
         self._store = store
         self._clock = clock
@@ -155,8 +159,21 @@ class Pipeline:
 
     def _deliver(self, call: Call, answer: CachedAnswer, status: str, max_age: float) -> Delivery:
         call.provider, call.cache_status = answer.provider, status
+        self._note_exposure(call, answer)
         self.metrics.cache.labels(_outcome(status)).inc()
         return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
+
+    def _note_exposure(self, call: Call, answer: CachedAnswer) -> None:
+        """For its experiment, if it is part of one: what ops ask for, and who has no unit, is not."""
+        asked = call.asked
+        if asked is None or asked.unit is None or asked.placement.phase is None or self.exposures is None:
+            return
+        if not (call.explain or call.pinned):
+            empty = answer.provider is None
+            fallback = answer.fallback and not empty
+            self.exposures.note(
+                asked.placement.phase, asked.arm.name or "", asked.unit, empty=empty, fallback=fallback
+            )
 
     def _deliver_stale(self, call: Call, found: Found) -> Delivery:
         return self._deliver(call, found.answer, f"gateway; hit; fwd=stale; ttl={floor(found.ttl)}", 0)

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.config.model import Configuration, ConfiguredProvider
 from gateway.config.traffic import Placement as PlacementSettings
+from gateway.experiments.phase import Phase, phase_of
 from gateway.memory import Memory
 from gateway.model.query import KINDS, Kind
 from gateway.policies.cache import Caching
@@ -51,6 +52,8 @@ class Placement(msgspec.Struct, frozen=True):
     hide: frozenset[str]
     caching: Caching | None
     shadow: Shadow[Provider] | None
+    phase: Phase | None
+    """Of its experiment."""
     fingerprint: str
     """Changes whenever its answers could: part of their cache keys."""
 
@@ -122,6 +125,7 @@ def _placement(
         first=next(iter(arms.values())),
         hide=frozenset(settings.hide),
         caching=caching,
+        phase=phase_of(name, experiment) if experiment is not None else None,
         shadow=_shadow(settings, providers, old.placements.get(name) if old else None),
         fingerprint=_fingerprint(settings, configuration, key),
     )

@@ -54,6 +54,7 @@ def answer_of(
         query_id=said.query_id,
         items=((item.id, item.part) for item in said.items),
         made_at=now,
+        phase=asked.placement.phase.name if asked.placement.phase else None,
     )
     facets = asked.kind == "trending_facets"
     return Answer(

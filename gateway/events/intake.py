@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from gateway.adapter import Entity
 from gateway.asked import subject_of
@@ -20,6 +20,8 @@ from gateway.deadline import Clock
 from gateway.events import routes
 from gateway.events.dispatcher import Dispatcher
 from gateway.events.hidden import Hidden
+from gateway.experiments.counts import Earned
+from gateway.experiments.earnings import Earnings
 from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
@@ -28,6 +30,8 @@ from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes, subject
 from gateway.state.ledger import Ledger
 
 T = TypeVar("T")
+
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Intake:
@@ -42,6 +46,7 @@ class Intake:
         hidden: Hidden,
         key: bytes,
         wall: Clock = time.time,
+        earnings: Earnings | None = None,
     ) -> None:
         self.plan = plan
         self.store = store
@@ -50,17 +55,23 @@ class Intake:
         self._hidden = hidden
         self._key = key
         self._wall = wall
+        self._earnings = earnings
 
     def hash_of(self, user: str) -> str:
         """What stands for a user in receipts: says nothing to whoever has not the id."""
         return hash_of(self._key, user)
 
     # --- events
-    async def accept(self, events: Sequence[Event]) -> None:
-        """They are on disk, and on their way, when this returns."""
+    async def accept(self, events: Sequence[Event], headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """They are on disk, and on their way, when this returns.
+
+        `headers`: of the request that brought them; experiments may count units by one of them.
+        """
         now = self._wall()
         providers = self._named(self.plan.configuration.events.providers)
-        entries = [Entry(event, routes.of_event(event, providers, now)) for event in events]
+        entries = [
+            Entry(event, routes.of_event(event, providers, now), self._earned(event, headers)) for event in events
+        ]
         await _to_the_end(self._accept(entries, now))
 
     async def _accept(self, entries: Sequence[Entry], now: float) -> None:
@@ -68,6 +79,9 @@ class Intake:
         for user in {entry.event.user for entry in entries}:
             self._cache.drop_subject(subject_of(user))
         self._dispatcher.wake()
+
+    def _earned(self, event: Event, headers: Mapping[str, str]) -> Earned | None:
+        return self._earnings.of(event, self.plan, headers) if self._earnings else None
 
     # --- records
     async def edit(self, entity: Entity, edits: Sequence[Edit]) -> Routes:

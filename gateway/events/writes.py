@@ -14,6 +14,7 @@ from gateway.events.dispatcher import Dispatcher
 from gateway.events.hearing import Hearing
 from gateway.events.hidden import Hidden
 from gateway.events.intake import Intake, hash_of
+from gateway.experiments.earnings import Earnings
 from gateway.model.activity import Credit, Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
@@ -36,7 +37,8 @@ class Writes:
             return Attribution(signer()).credit(event, provider)
 
         self.dispatcher = Dispatcher(store, credit, lambda user: hash_of(key, user))
-        self.intake = Intake(plan, store, self.dispatcher, cache, hidden, key)
+        earnings = Earnings(lambda: Attribution(signer()), key)
+        self.intake = Intake(plan, store, self.dispatcher, cache, hidden, key, earnings=earnings)
         self.hearing = Hearing(plan, store, cache, hidden)
         self._listening: asyncio.Task[None] | None = None
 

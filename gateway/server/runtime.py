@@ -16,6 +16,9 @@ from gateway.config import Changes, Configuration, Loaded, diff, effective, epoc
 from gateway.config.changes import RESTARTS
 from gateway.errors import ProviderError
 from gateway.events.attribution import Signer
+from gateway.events.writes import Writes
+from gateway.experiments.exposures import Exposures
+from gateway.experiments.phase import Phase
 from gateway.memory import Memory
 from gateway.pipeline import Pipeline
 from gateway.plan import Plan, build
@@ -47,6 +50,9 @@ class Runtime:
         self._key = key
         self._signing = signing
         self.pipeline = pipeline
+        self.writes = Writes(
+            pipeline.plan, store, pipeline.cache, pipeline.hidden, key, lambda: self.pipeline.signer
+        )
         self.ready = False
         self._started_with = effective(loaded)
         self._rejected: list[str] = []
@@ -67,14 +73,24 @@ class Runtime:
         plan = build(configuration, epoch(loaded, key), store, memory, key, None)
         rng = random.Random()  # noqa: S311  # jitter, not secrets
         cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
-        pipeline = Pipeline(plan, Access(configuration), store, _signer(configuration, made), cache)
+        exposures = Exposures(store, key)
+        signer = _signer(configuration, made)
+        pipeline = Pipeline(plan, Access(configuration), store, signer, cache, exposures=exposures)
         runtime = cls(loaded, store, pipeline, memory, key, made)
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
+        runtime.in_background(exposures.run(runtime._phases))
+        runtime.in_background(memory.follow(lambda: _learns(runtime.pipeline.plan)))
         await pipeline.access.prepare()
+        await runtime.writes.start()
         runtime.ready = True
         return runtime
+
+    def _phases(self) -> list[Phase]:
+        """Of the experiments in force."""
+        placements = self.pipeline.plan.placements.values()
+        return [placement.phase for placement in placements if placement.phase is not None]
 
     @property
     def configuration(self) -> Configuration:
@@ -107,6 +123,7 @@ class Runtime:
         access, signer = access or Access(configuration, before), _signer(configuration, self._signing)
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
+        self.writes.apply(plan)
         self._loaded, self._rejected = loaded, []
         self.in_background(access.prepare())
         self.in_background(before.close(access))
@@ -180,6 +197,7 @@ class Runtime:
     async def close(self) -> None:
         """Let go of everything. Requests must have ended."""
         self.ready = False
+        await self.writes.close(self.configuration.server.drain)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,6 +205,9 @@ class Runtime:
         await self.pipeline.close()
         for provider in {*self.pipeline.plan.providers.values(), *self._replaced}:
             await provider.close()
+        await self._memory.close()
+        if self.pipeline.exposures is not None:
+            await self.pipeline.exposures.close()
         await self._store.close()
 
 
@@ -194,6 +215,11 @@ def _signer(configuration: Configuration, made: bytes) -> Signer:
     """With the configured keys, else with the one that was made."""
     keys = [key.get_secret_value().encode() for key in configuration.server.signing_keys]
     return Signer(keys or [made])
+
+
+def _learns(plan: Plan) -> bool:
+    """Does any provider answer from what the gateway itself has learned?"""
+    return any(not provider.adapter.over_http for provider in plan.providers.values())
 
 
 async def _warm(provider: Provider) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.experiments.counts import Earned
 from gateway.model.activity import Change, Event
 
 ErrandKind = Literal["event", "put_user", "put_item", "delete_item", "erase_user"]
@@ -28,6 +29,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     event: Event
     routes: Routes
+    earned: Earned | None = None
+    """What it is worth to the arm of an experiment whose answer it names."""
 
 
 class Edit(msgspec.Struct, frozen=True):

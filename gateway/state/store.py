@@ -82,7 +82,7 @@ class Store(Ledger, Protocol):
         """Count what events earned, once for each unit and item.
 
         Whoever accepts events does it in the same transaction, for events that are new: with SQLite
-        `gateway.state.sqlite.experiments.credit(db, earned)`; `earned` is had from `gateway.experiments.credits`.
+        `gateway.state.sqlite.experiments.credit(db, earned)`; `earned` is had from `gateway.experiments.earnings`.
         """
 
     async def tallies(self, experiment: str | None = None) -> list[Tally]:

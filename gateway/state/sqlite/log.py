@@ -11,6 +11,7 @@ from gateway.model.activity import Event
 from gateway.state.kept import Delivered, Entry, EventFilter, Logged, Route, subject
 from gateway.state.sqlite.activity import note
 from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.experiments import credit
 from gateway.state.sqlite.room import make_room
 
 Position = tuple[float, int]
@@ -35,8 +36,9 @@ class EventLog:
         def work() -> None:
             make_room(self.db, sum(map(len, bodies)))
             told = zip(entries, bodies, routes, strict=True)
-            new = [entry.event for entry, body, route in told if self._accept(entry, body, route, now)]
-            note(self.db, new)
+            new = [entry for entry, body, route in told if self._accept(entry, body, route, now)]
+            note(self.db, [entry.event for entry in new])
+            credit(self.db, [entry.earned for entry in new if entry.earned is not None])
 
         await self.db.change(work)
 
