@@ -1,24 +1,36 @@
-"""A gateway on real sockets whose provider is `local`, which knows a few films: for the tests of the documents."""
+"""A gateway on real sockets for the tests of the documents: `local` recommends films, emulated vendors do the rest.
+
+What the examples of the documents name exists: the user u1, a strategy, a rule.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import aiohttp
+import msgspec
+import yaml
 from aiohttp import web
 
+from gateway import ruling
 from gateway.config import load
 from gateway.deadline import Deadline
 from gateway.model.activity import Change, Event, EventItem
+from gateway.model.control import Strategy
+from gateway.sandbox import frame
 from gateway.server.edges import Runner
+from gateway.server.endpoints.controlling import RULE, STRATEGY
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from tests import world
 
+VENDORS: Final = ("recomendo", "algolia", "affinities", "discerner")
 KEY = "of-everything"
 ONLY_EVENTS = "of-events-alone"
 CONFIGURATION = f"""
@@ -58,37 +70,48 @@ class Served:
 @asynccontextmanager
 async def served(directory: Path) -> AsyncIterator[Served]:
     """It listens while the block runs."""
-    file = directory / "gateway.yaml"
-    file.write_text(CONFIGURATION)
-    runtime = await Runtime.start(load(file, {}), await SqliteStore.open(":memory:"))
-    await _teach(runtime)
-    front = Front(runtime)
-    runners = [await _listening(front.app(admin=admin)) for admin in (False, True)]
-    urls = [f"http://127.0.0.1:{runner.addresses[0][1]}" for runner in runners]
-    try:
-        async with aiohttp.ClientSession(headers={"X-Api-Key": KEY}) as session:
-            yield Served(urls[0], urls[1], session)
-    finally:
-        for runner in runners:
-            await runner.cleanup()
-        await runtime.close()
+    async with AsyncExitStack() as stack:
+        file = directory / "gateway.yaml"
+        written = yaml.safe_load(CONFIGURATION)
+        vendors = world.options(await _vendors(stack))
+        written["providers"] |= {name: vendors[name] for name in VENDORS}
+        file.write_text(yaml.safe_dump(written, sort_keys=False))
+        runtime = await Runtime.start(load(file, {}), await SqliteStore.open(":memory:"))
+        stack.push_async_callback(runtime.close)
+        await _teach(runtime)
+        front = Front(runtime)
+        urls = [await _listening(front.app(admin=admin), stack) for admin in (False, True)]
+        session = await stack.enter_async_context(aiohttp.ClientSession(headers={"X-Api-Key": KEY}))
+        yield Served(urls[0], urls[1], session)
 
 
-async def _listening(app: web.Application) -> Runner:
+async def _vendors(stack: AsyncExitStack) -> dict[str, str]:
+    """Their URLs by the provider's name."""
+    apps = frame.build(frame.NAMES, False, time.time).items()
+    started = [await frame.start(name, app, "127.0.0.1", 0, stack) for name, app in apps]
+    return dict(zip(world.NAMES, (one.url for one in started), strict=False))
+
+
+async def _listening(app: web.Application, stack: AsyncExitStack) -> str:
     runner = Runner(app, drain=1)
+    stack.push_async_callback(runner.cleanup)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return runner
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
 async def _teach(runtime: Runtime) -> None:
-    local = runtime.pipeline.plan.providers["local"]
+    providers = runtime.pipeline.plan.providers
     deadline = Deadline.within(time.monotonic, 10)
-    await local.call(
-        "put_items", [Change(id_, properties) for id_, properties in FILMS.items()], deadline=deadline
-    )
+    items = [Change(id_, properties) for id_, properties in FILMS.items()]
     events = [
         Event(id=f"e{n}", type="purchase", user=f"u{n}", items=(EventItem(id_),), time=datetime.now(UTC))
         for n, id_ in enumerate(FILMS)
     ]
-    await local.call("track", events, deadline=deadline)
+    for name in ("local", "algolia", "discerner"):
+        await providers[name].call("put_items", items, deadline=deadline)
+        for event in events:
+            await providers[name].call("track", [event], deadline=deadline)
+    await providers["affinities"].call("put_strategy", msgspec.convert(STRATEGY, Strategy), deadline=deadline)
+    rule = ruling.read(msgspec.json.encode({"rules": [RULE]}), [], replace=False)
+    await providers["algolia"].call("put_rules", "similar_items", rule, False, deadline=deadline)

@@ -127,20 +127,31 @@ def test_bounds_defaults_and_nesting_are_said() -> None:
 
 
 def test_its_curl_lines_are_shell_and_carry_the_examples() -> None:
-    lines = [block for block in read(PAGES["docs"]).blocks if block.startswith("curl ")]
-    assert len(lines) == len(ENDPOINTS)
-    for line, endpoint in zip(lines, ENDPOINTS, strict=True):
+    for endpoint in ENDPOINTS:
+        line = _curl_of(endpoint.name)
         words = shlex.split(line.replace("\\\n", " "))
-        if endpoint.method not in ("GET", "POST"):
+        if endpoint.from_answer is not None:
+            assert "$(curl -s " in line and f's/.*"{endpoint.from_answer[1]}":"//' in line
+            continue
+        if endpoint.method != ("GET" if endpoint.takes is None else "POST"):
             assert words[1:3] == ["-X", endpoint.method]
             del words[1:3]
         assert words[1].startswith(f"http://127.0.0.1:{9090 if endpoint.admin else 8080}/")
         if endpoint.takes is not None:
             assert words[2:4] == ["-H", "Content-Type: application/json"]
             assert json.loads(words[words.index("-d") + 1]) == endpoint.example
-        elif endpoint.in_query is not None:
-            query = {k: ",".join(v) if isinstance(v, list) else v for k, v in endpoint.example.items()}
+        query = {name: value for name, value in endpoint.parameters.items() if f"{{{name}}}" not in endpoint.path}
+        if query:
+            query = {k: ",".join(v) if isinstance(v, list) else v for k, v in query.items()}
             assert words[1].endswith("?" + urlencode(query))
+
+
+def _curl_of(name: str) -> str:
+    """The line to try of one operation."""
+    text = PAGES["docs"].decode()
+    part = text[text.index(f'<h3 id="{name}">') :]
+    [line] = [one for one in read(part[: part.index("</article>")].encode()).blocks if one.startswith("curl ")]
+    return line
 
 
 def test_a_curl_line_quotes_what_shells_read() -> None:

@@ -37,7 +37,7 @@ def components(types: Iterable[Any]) -> tuple[dict[Any, Schema], dict[str, Schem
     """The schema of each type, and the components that they refer to."""
     types = list(dict.fromkeys(types))
     schemas, named = msgspec.json.schema_components(types, ref_template=AT + "{name}")
-    described = {cls.__name__: member_docs(cls) for cls in structs(types)}
+    described = {cls.__name__: _by_encoded_name(cls) for cls in structs(types)}
     for name, schema in named.items():
         for member, said in schema.get("properties", {}).items():
             if doc := described.get(name, {}).get(member):
@@ -58,6 +58,13 @@ def structs(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
             yield one
             waiting += get_type_hints(one).values()
         waiting += get_args(one)
+
+
+def _by_encoded_name(cls: type[msgspec.Struct]) -> dict[str, str]:
+    """The docstrings of all members, inherited ones too, as they are called in JSON."""
+    docs = {name: doc for base in reversed(cls.__mro__) for name, doc in member_docs(base).items()}
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(cls)}
+    return {names[name]: doc for name, doc in docs.items() if name in names}
 
 
 @cache
