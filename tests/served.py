@@ -1,4 +1,4 @@
-"""A gateway on real sockets for the tests of the documents: `local` recommends films, emulated vendors do the rest.
+"""A gateway on real sockets, for the tests of the documents: `local` recommends, emulated vendors do the rest.
 
 What the examples of the documents name exists: the user u1, a strategy, a rule.
 """

@@ -26,8 +26,10 @@ MIGRATIONS: Final = (
     """,
     """
     CREATE TABLE trainings (
-        provider TEXT PRIMARY KEY, started_at REAL, before REAL,
-        told INTEGER NOT NULL DEFAULT 0, told_then INTEGER NOT NULL DEFAULT 0, told_before INTEGER NOT NULL DEFAULT 0
+        provider TEXT PRIMARY KEY,
+        started_at REAL, told_then INTEGER NOT NULL DEFAULT 0,
+        before REAL, told_before INTEGER NOT NULL DEFAULT 0,
+        told INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID;
     """,
     """

@@ -25,8 +25,8 @@ class Trainings:
             if started_at is not None and now < started_at + interval:
                 return float(started_at + interval)
             self.db.connection.execute(
-                "UPDATE trainings SET before = started_at, told_before = told_then, started_at = ?, told_then = told "
-                "WHERE provider = ?",
+                "UPDATE trainings SET before = started_at, told_before = told_then, "
+                "started_at = ?, told_then = told WHERE provider = ?",
                 (now, provider),
             )
             return None
