@@ -83,6 +83,8 @@ class Asked(msgspec.Struct, frozen=True):
     key: bytes
     """Of the cached answer."""
     candidates: Candidates
+    seen: tuple[str, ...] | None = None
+    """The user's last items by the gateway's log, oldest first, where they were read ahead."""
 
 
 class _Shaping(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
     at_once(call)   plain synchronous code; a fresh cached answer leaves from here
       credentials ▸ limit ▸ placement ▸ split (arm) ▸ cache
-    answer(call)    begins with at_once; everything that awaits
+    answer(call)    begins with at_once; then fetch: everything that awaits
       ▸ one flight a key ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
 
 Why this order: a cache above the split would serve one arm's answer to another's users; a stand-in's answer is
@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
@@ -52,6 +53,7 @@ from gateway.policies.flights import Flights
 from gateway.policies.shadow import overlap
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
+from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query
 from gateway.state.store import Store, StoreError
@@ -185,8 +187,10 @@ class Pipeline:
         `ask`: how providers are asked, where questions travel together; `deadline`: where one holds for several.
         """
         delivery = self.at_once(call)
-        if delivery is not None:
-            return delivery
+        return delivery if delivery is not None else await self.fetch(call, ask, deadline)
+
+    async def fetch(self, call: Call, ask: Ask | None = None, deadline: Deadline | None = None) -> Delivery:
+        """What `at_once` did not have. Raises GatewayError."""
         asked = call.asked
         assert asked is not None  # noqa: S101  # at_once read it
         deadline = deadline or self.deadline(call.headers)
@@ -205,6 +209,21 @@ class Pipeline:
                 return self._deliver_stale(call, call.found)
             raise DeadlineExceeded(LATE, attempts=[]) from late
         return self._deliver(call, answer, status, age)
+
+    async def read_ahead(self, calls: Sequence[Call]) -> None:
+        """What their users have seen, where the questions need it: one look, so that none waits for its own."""
+        needing = [
+            (call, call.asked, user) for call in calls if call.asked and (user := who_needs_log(call.asked))
+        ]
+        if not needing:
+            return
+        try:
+            seen = await self._store.seen({user for _, _, user in needing}, SEEN)
+        except StoreError as error:  # each will try for itself, and say what it went without
+            log.warning("what users have seen cannot be read", error=str(error))
+            return
+        for call, asked, user in needing:
+            call.asked = replace(asked, seen=seen[user])
 
     async def _answer_for_ops(self, call: Call, asked: Asked, ask: Ask | None, deadline: Deadline) -> Delivery:
         """Past the cache; with the way of the request told where that is wanted."""

@@ -24,6 +24,7 @@ from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
 from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet, User
 from gateway.provider import Provider
+from gateway.seen import RECENT, SEEN, Log, seen_by, wanted_of_log
 from gateway.state.store import StoreError
 
 OVERSAMPLE: Final = 3
@@ -36,8 +37,8 @@ NOTHING_HIDDEN: Final = Hidden()
 Ask = Callable[[Provider, Recommend | Search, Deadline], Awaitable[Recommendations]]
 
 
-class Records(Protocol):
-    """The gateway's own records of items."""
+class Records(Log, Protocol):
+    """The gateway's own records of items, and its log."""
 
     async def items(self, ids: list[str]) -> dict[str, dict[str, Any]]:
         """`{id: properties}` of those on record."""
@@ -55,10 +56,12 @@ class Tailor:
         self._warnings: list[str] = []
         self._left: tuple[Filter, ...] = ()
         self._exclude: set[str] = {*asked.placement.hide}
+        self._seen: set[str] = set()
         self._question = self._fit(asked.question)
 
     async def answer(self, ask: Ask, records: Records, deadline: Deadline) -> Recommendations:
         """The mended answer. Raises ProviderError, NoAnswer where nothing is left of it."""
+        await self._look_into_log(records)
         said = await self._ask(ask, deadline)
         if said.facets:
             return replace(said, facets=said.facets[: self._asked.question.count], warnings=self._all(said))
@@ -119,9 +122,7 @@ class Tailor:
         if not wanted:
             self._warnings.append(f"{self._provider.name} cannot be told to show what was seen")
             return None
-        history = question.user.history if question.user else ()
-        self._exclude |= {seen.item for seen in history}
-        self._warnings.append("exclude_seen applied by the gateway to the history given")
+        self._seen |= {seen.item for seen in (question.user.history if question.user else ())}
         return None
 
     def _fit_contexts(self, question: Recommend) -> tuple[str, ...]:
@@ -160,7 +161,7 @@ class Tailor:
             self._warnings.append(f"{self._provider.name} gives at most {bound} items")
         if self._left:
             return min(bound, OVERSAMPLE * count)
-        spare = 0 if "exclude_items" in self._adapter.says else len(self._exclude)
+        spare = len(self._seen) + (0 if "exclude_items" in self._adapter.says else len(self._exclude))
         return min(bound, count + min(spare, (OVERSAMPLE - 1) * count))
 
     def _snippets(self, question: Recommend | Search) -> tuple[Snippet, ...]:
@@ -170,6 +171,20 @@ class Tailor:
         seeds = question.items if isinstance(question, Recommend) else (question.item,)
         parts = ((seed, origin.part(seed)) for seed in seeds if seed)
         return tuple(Snippet(seed, part) for seed, part in parts if part is not None)
+
+    async def _look_into_log(self, log: Log) -> None:
+        """Fill in what the gateway's own log says of the user; `exclude_seen` is ours where it cannot."""
+        question, asked = self._question, self._asked.question
+        limit = wanted_of_log(asked, self._adapter)
+        seen = await seen_by(self._asked, log, limit) if limit else None
+        if isinstance(question, Recommend) and question.kind in self._adapter.wants_recent:
+            question = replace(question, recent=(seen or ())[-RECENT:])
+        if asked.exclude_seen and "exclude_seen" not in self._adapter.says:
+            self._seen |= {*(seen or ())}
+            question = replace(question, count=self._fit_count(asked.count))
+            to = "the history given" if seen is None else f"the user's last {SEEN} items and the history given"
+            self._warnings.append(f"exclude_seen applied by the gateway to {to}")
+        self._question = question
 
     # --- asking
     async def _ask(self, ask: Ask, deadline: Deadline) -> Recommendations:
@@ -214,7 +229,7 @@ class Tailor:
     async def _mended(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
         best: dict[str, Item] = {}
         for item in items:
-            if item.id not in self._exclude and item.id not in self._hidden.items:
+            if item.id not in self._exclude and item.id not in self._seen and item.id not in self._hidden.items:
                 best.setdefault(item.id, item)
         kept = list(best.values())
         least = self._asked.placement.settings.min_score.get(self._provider.name)

@@ -5,7 +5,6 @@ Whatever goes wrong leaves from `_answered` as a problem: one place, so that no 
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -17,17 +16,19 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.asked import Caller
-from gateway.asker import Asker
 from gateway.delivery import Call, Delivery
 from gateway.errors import (
     GatewayError,
     Internal,
     MethodNotAllowed,
     NotFound,
+    Unavailable,
 )
 from gateway.metrics import CONTENT_TYPE
 from gateway.model.wire import BatchRequest
 from gateway.server import bodies, ops, problems
+from gateway.server.activity import Activity
+from gateway.server.batch import answered
 from gateway.server.cors import Cors
 from gateway.server.edges import SECURITY, check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
@@ -35,11 +36,12 @@ from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
 from gateway.server.personalization import Personalization
+from gateway.server.records import Records
 from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import request_id, trace_id
 from gateway.server.trainings import Trainings
-from gateway.server.vendor_lists import VendorLists
+from gateway.state.store import StoreError
 
 Handler = Callable[[web.Request, Call], Awaitable[Delivery]]
 
@@ -48,8 +50,10 @@ NOTHING_ELSE: Final = (
 )
 HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", NOTHING_ELSE))
 
-PARTS: Final = (Rules, Personalization, Trainings, VendorLists)
+PARTS: Final = (Activity, Records, Rules, Personalization, Trainings)
 """The handlers that stand in modules of their own."""
+STORE_DOWN: Final = "the state store cannot do this now; nothing of it was kept"
+AGAIN: Final = {"Retry-After": "5"}
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
 RUNTIME: Final = web.AppKey("runtime", Runtime)
@@ -115,6 +119,9 @@ class Front:
             response = self._problem(request, error, trace)
         except web.HTTPException as error:
             response = self._problem(request, _known(error), trace)
+        except StoreError as error:
+            log.error("state store", trace_id=trace, path=_route(request), error=str(error))
+            response = self._problem(request, Unavailable(STORE_DOWN, headers=AGAIN, attempts=[]), trace)
         except ConnectionResetError:
             raise
         except Exception:
@@ -201,20 +208,12 @@ class Front:
         headers = CIMultiDict(request.headers)
         headers.popall("If-None-Match", None)
         trace = trace_id(request.headers)
-        asker = Asker()
 
-        async def one(index: int, value: object) -> bytes:
-            part = Call("recommend", headers, value=value, caller=caller)
-            try:
-                return (await pipeline.answer(part, asker.ask, deadline)).body
-            except GatewayError as error:
-                said = problems.problem(error, instance=f"{request.path}#/requests/{index}", trace_id=trace)
-                return msgspec.json.encode({"problem": said})
+        def tell(index: int, error: GatewayError) -> bytes:
+            said = problems.problem(error, instance=f"{request.path}#/requests/{index}", trace_id=trace)
+            return msgspec.json.encode({"problem": said})
 
-        try:
-            results = await asyncio.gather(*(one(index, value) for index, value in enumerate(batch.requests)))
-        finally:
-            await asker.close()
+        results = await answered(pipeline, batch.requests, caller, headers, deadline, tell)
         body = b'{"results":[' + b",".join(results) + b"]}"
         return Delivery(200, (("Content-Type", "application/json"), ("Cache-Control", "private, no-store")), body)
 
