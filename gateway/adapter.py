@@ -28,11 +28,11 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from gateway import errors
 from gateway.errors import ProviderError, Unsupported
@@ -50,6 +50,7 @@ from gateway.model.control import (
 )
 from gateway.model.filters import Filter
 from gateway.model.query import Kind, Recommend, Recommendations, Search
+from gateway.urls import is_plain
 
 T = TypeVar("T")
 
@@ -245,6 +246,16 @@ class Adapter(BaseModel):
     """Seconds; the vendor refuses older events. None: any age."""
     over_http: ClassVar[bool] = True
     """False for `local`: nothing between it and the gateway can break."""
+
+    @model_validator(mode="after")
+    def _credentials_travel_safely(self) -> Self:
+        """Of every adapter: one that wants an exception declares the option `insecure`."""
+        if not getattr(self, "insecure", False):
+            for url in (url for urls in self.hosts().values() for url in urls):
+                if is_plain(url):
+                    what = "plain http to another machine shows the credentials on the way"
+                    raise ValueError(f"{what}: use https, or set `insecure: true`")
+        return self
 
     def hosts(self) -> Mapping[str, Sequence[str]]:
         """Base URLs by the name used in `Request.hosts`; the first is primary, the rest stand in for it."""

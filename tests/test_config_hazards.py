@@ -145,15 +145,6 @@ def test_signing_keys_that_are_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (f"auth: {{api_keys: {{a: {{sha256: {HEX}, scopes: [ops], rate: 5/s}}}}}}", "auth.api_keys.a.rate: "),
-        (
-            f"auth: {{api_keys: {{a: {{sha256: {HEX}, scopes: [events], publishable: true}}}}}}",
-            "auth.api_keys.a.publishable: publishable keys",
-        ),
-        (
-            f"auth: {{api_keys: {{a: {{sha256: {HEX}, scopes: [ops], origins: ['https://x']}}}}}}",
-            "auth.api_keys.a.origins: a key's origins",
-        ),
         ("cache: {shared: true}", "cache.shared: a shared cache"),
         ("telemetry: {traces: {exporter: otlp}}", "telemetry.traces.exporter: traces"),
     ],

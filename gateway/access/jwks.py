@@ -16,6 +16,7 @@ import jwt
 import msgspec
 import structlog
 
+from gateway.config.access import RSA_BITS
 from gateway.errors import ProviderError
 from gateway.transport import AiohttpTransport, Outgoing, Transport
 
@@ -28,8 +29,6 @@ FIRST_RETRY, LAST_RETRY = 1.0, 128.0
 PATIENCE: Final = 5.0
 """Seconds that one fetch may take; also what a start waits at most."""
 MOST_BYTES: Final = 2**18
-RSA_BITS: Final = 2048
-"""A shorter key must not be used (RFC 7518 §3.3)."""
 
 FITTING: Final[Mapping[str, frozenset[str]]] = {
     "RSA": frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),

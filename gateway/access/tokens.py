@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.types import Options
 
 from gateway.access.challenge import INVALID, bad
@@ -52,7 +53,7 @@ class Tokens:
         self.settings = settings
         self._wall = wall
         self._remembered: dict[bytes, _Remembered] = {}
-        self._key = settings.secret.get_secret_value() if settings.secret else settings.public_key
+        self._key = _key_of(settings)
         self.jwks = jwks
         if jwks is None and settings.jwks_url is not None:
             self.jwks = Jwks(settings.jwks_url, settings.algorithms, self._remembered.clear)
@@ -116,6 +117,13 @@ class Tokens:
         scopes = SCOPES.intersection(word for word in words if isinstance(word, str))
         user = None if self.settings.user_claim is None else _user(claims, self.settings.user_claim)
         return Caller(NAME, scopes, user=user)
+
+
+def _key_of(settings: Jwt) -> Any:
+    """The one key that the configuration names; None where the issuer publishes its keys."""
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    return None if settings.public_key is None else load_pem_public_key(settings.public_key.encode())
 
 
 def _moment(claims: dict[str, Any], name: str) -> float:

@@ -76,6 +76,8 @@ class AlgoliaPersonalization(Adapter):
     """Where the analytics are kept; required unless there is a `url`."""
     url: BaseUrl | None = None
     """What stands before `/1/…`, instead of the region's host."""
+    insecure: bool = False
+    """Allow plain http to another machine, credentials in clear text."""
 
     user_ids: ClassVar[Alphabet] = Alphabet(r"[a-zA-Z0-9_=/+-]+", 129)
 

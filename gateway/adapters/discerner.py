@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from gateway.adapter import (
     Adapter,
@@ -36,7 +36,7 @@ from gateway.adapter import (
 from gateway.errors import Misconfigured, NoAnswer, Refused, Unauthenticated, Unsupported
 from gateway.model.activity import Activity, Change, Event, Listed, Listing
 from gateway.model.query import Item, Kind, Recommend, Recommendations
-from gateway.urls import BaseUrl, is_plain
+from gateway.urls import BaseUrl
 
 SCORES: Final[Mapping[str, float]] = {"view": 1, "click": 2, "add_to_cart": 3, "like": 4, "purchase": 5}
 """What an event says of an item (FACTS.md §6); a rating's score is its value."""
@@ -132,12 +132,6 @@ class Discerner(Adapter):
         if "rating" in scores:
             raise ValueError("a rating's score is its value and cannot be set")
         return scores
-
-    @model_validator(mode="after")
-    def _encrypted(self) -> Discerner:
-        if is_plain(self.url) and not self.insecure:
-            raise ValueError("`url` is plain http to another machine: use https, or set `insecure: true`")
-        return self
 
     def hosts(self) -> Mapping[str, Sequence[str]]:
         return {"main": (self.url,)}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, get_args
 
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.config.words import SHA256, Listen, Name, Origin, Url
 from gateway.policies.settings import Settings
 from gateway.units import Duration, Rate, Size
+from gateway.urls import is_plain
 
 Scope = Literal["recommend", "events", "catalog", "ops"]
 SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
@@ -20,7 +24,8 @@ class Cors(Settings):
     """Browsers of other origins."""
 
     origins: tuple[Origin, ...]
-    """The origins that may call from a browser, as browsers send them: https://shop.example."""
+    """The origins that may call from a browser, as browsers send them: https://shop.example. `*`: any, where there
+    is `auth`."""
     max_age: Duration = Field("10m", validate_default=True)
     """How long a browser may keep the answer to its preflight."""
 
@@ -65,8 +70,8 @@ class ApiKey(Settings):
     """The key itself; better give its sha256."""
     scopes: tuple[Scope, ...] = Field(min_length=1)
     """What it may do: recommend, events, catalog, ops."""
-    rate: Rate | None = None
-    """At most so many requests; absent: no limit."""
+    rate: Rate | None = Field(None, gt=0)
+    """At most so many requests, over all processes; a batch counts as its requests. Absent: no limit."""
     placements: tuple[Name, ...] | None = None
     """The placements that it may ask for; absent: all."""
     allow_options: bool = False
@@ -74,7 +79,8 @@ class ApiKey(Settings):
     publishable: bool = False
     """May it stand in a web page? Then its scope must be events alone, and `?key=` is taken too."""
     origins: tuple[Origin, ...] | None = None
-    """Where a browser's requests with it may come from; absent: anywhere."""
+    """Where a browser's requests with it may come from; absent: anywhere. A publishable key that has some is not
+    taken without an Origin."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ApiKey:
@@ -91,6 +97,10 @@ Algorithm = Literal[
 ]  # fmt: skip
 
 
+RSA_BITS: Final = 2048
+"""A shorter key must not be used (RFC 7518 §3.3)."""
+
+
 class Jwt(Settings):
     """Tokens of an identity provider. Exactly one of `jwks_url`, `public_key` and `secret` verifies them."""
 
@@ -99,7 +109,8 @@ class Jwt(Settings):
     audience: str = Field(min_length=1)
     """The `aud` that a token must have."""
     jwks_url: Url | None = None
-    """Where the issuer publishes its keys (RFC 7517)."""
+    """Where the issuer publishes its keys (RFC 7517): https, for whoever is on the way could make tokens. Fetched
+    every 5 minutes, and when a token names an unknown key; the last ones stay in force through an outage."""
     public_key: str | None = None
     """The issuer's public key, PEM."""
     secret: Secret | None = None
@@ -121,6 +132,35 @@ class Jwt(Settings):
         if (self.secret is not None and not all(symmetric)) or (self.secret is None and any(symmetric)):
             raise ValueError("`algorithms` must be HS256, HS384 or HS512 with a `secret`, and others without one")
         return self
+
+    @model_validator(mode="after")
+    def _good_verifier(self) -> Jwt:
+        if self.jwks_url is not None and is_plain(self.jwks_url):
+            raise ValueError("`jwks_url` must be https: whoever is on the way could make tokens")
+        if self.secret is not None:
+            # RFC 7518 §3.2: a key of the hash's size or more.
+            least = max(int(one.removeprefix("HS")) // 8 for one in self.algorithms)
+            if len(self.secret.get_secret_value().encode()) < least:
+                raise ValueError(f"`secret` must have {least} bytes or more")
+        if self.public_key is not None:
+            _check_public_key(self.public_key, self.algorithms)
+        return self
+
+
+def _check_public_key(pem: str, algorithms: tuple[str, ...]) -> None:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except ValueError:
+        raise ValueError(
+            "`public_key` must be a public key in PEM (-----BEGIN PUBLIC KEY-----)"
+        ) from None
+    if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
+        raise ValueError(f"`public_key` must have {RSA_BITS} bits or more")
+    for algorithm in algorithms:
+        try:
+            jwt.PyJWS().get_algorithm_by_name(algorithm).prepare_key(key)
+        except (jwt.PyJWTError, TypeError, ValueError):
+            raise ValueError(f"`public_key` is no key for {algorithm}") from None
 
 
 class Auth(Settings):

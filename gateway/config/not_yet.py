@@ -41,17 +41,9 @@ def _shared_store(value: Any) -> bool:
 
 
 NOT_YET: Final = (
-    NotYet(("auth", "jwt"), _given, "tokens (JWT) are not available in this version; use `api_keys`", True),
     NotYet(("server", "workers"), _more_than_one, "more than one worker is not available in this version", True),
     NotYet(("state", "url"), _shared_store, "a shared store is not available in this version; use sqlite:", True),
-    NotYet(("server", "cors"), _given, "pages of other origins get no CORS headers yet in this version"),
     NotYet(("events",), _given, "events are not yet taken over HTTP in this version, so none are delivered"),
-    NotYet(("auth", "api_keys", "*", "rate"), _given, "callers' rates are not yet in force in this version"),
-    NotYet(
-        ("auth", "api_keys", "*", "publishable"), lambda value: value is True,
-        "publishable keys are not yet in force in this version",
-    ),
-    NotYet(("auth", "api_keys", "*", "origins"), _given, "a key's origins are not yet in force in this version"),
     NotYet(("cache", "shared"), lambda value: value is True, "a shared cache is not yet in force in this version"),
     NotYet(
         ("telemetry", "traces", "exporter"), lambda value: value not in (None, "none"),

@@ -66,6 +66,8 @@ class Options(Adapter):
     """Other hosts than Algolia's."""
     insights_url: Url = "https://insights.algolia.io"
     """Where events go; a region's own: `https://insights.us.algolia.io`, `https://insights.de.algolia.io`."""
+    insecure: bool = False
+    """Allow plain http to another machine, credentials in clear text."""
     event_names: dict[str, EventName] = Field(default={})
     """Names of events at Algolia by our type; default: the type itself."""
 

@@ -69,6 +69,8 @@ class Recomendo(Adapter):
     """What stands before `/v1/train` and `/v1/usage`."""
     predictions_url: BaseUrl = "https://predictions.recomendo.ai"
     """What stands before `/v1/queries.json`."""
+    insecure: bool = False
+    """Allow plain http to another machine, credentials in clear text."""
     event_names: Mapping[str, Annotated[str, AfterValidator(_unreserved)]] = {}
     """What the vendor calls an event type, where it is not called the same: `{purchase: buy}`."""
     batch_events: bool = False

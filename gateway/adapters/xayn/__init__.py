@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import msgspec
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr
 
 from gateway.adapter import Adapter, Alphabet, Flow, How, Operation, Part, Request, Response
 from gateway.adapters.xayn import catalogue, filters, interactions, questions, refusals
@@ -24,7 +24,7 @@ from gateway.errors import ProviderError, Unsupported
 from gateway.model.activity import Change, Event, Listing
 from gateway.model.filters import Filter
 from gateway.model.query import Kind, Recommend, Recommendations, Search
-from gateway.urls import BaseUrl, is_plain
+from gateway.urls import BaseUrl
 
 IDS = Alphabet(r"[a-zA-Z0-9\-:@.][a-zA-Z0-9\-:@._]*", 256)
 
@@ -55,15 +55,6 @@ class Xayn(Adapter):
     carries_properties: ClassVar[bool] = True
     user_ids: ClassVar[Alphabet] = IDS
     item_ids: ClassVar[Alphabet] = IDS
-
-    @model_validator(mode="after")
-    def _tokens_travel_safely(self) -> Xayn:
-        for url in (self.url, self.back_office_url):
-            if url is not None and not self.insecure and is_plain(url):
-                raise ValueError(
-                    "plain http off loopback shows the token to others: use https or `insecure: true`"
-                )
-        return self
 
     def hosts(self) -> Mapping[str, Sequence[str]]:
         return {"front": [self.url], "back": [self.back_office_url or self.url]}
