@@ -6,8 +6,13 @@ is for the caller to decide: `wait` says how long, and the deadline whether that
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.deadline import Clock
 from gateway.errors import PassedOver
+
+LEAST: Final = 0.1
+"""Seconds, where it asked for less: it did ask to be left alone, and who waits for it asks again after that."""
 
 
 class Throttle:
@@ -22,7 +27,8 @@ class Throttle:
 
     def note(self, seconds: float) -> None:
         """It asked to be left alone that long. The longest wish counts; one that is no number does not."""
-        self.until = max(self.until, self._clock() + seconds)
+        if seconds > 0:
+            self.until = max(self.until, self._clock() + max(seconds, LEAST))
 
     def wait(self) -> float:
         """Seconds until it may be asked; 0: now."""
