@@ -27,7 +27,7 @@ from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
 from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes, subject
-from gateway.state.ledger import Ledger
+from gateway.state.store import Store
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Intake:
     def __init__(
         self,
         plan: Plan,
-        store: Ledger,
+        store: Store,
         dispatcher: Dispatcher,
         cache: AnswerCache,
         hidden: Hidden,

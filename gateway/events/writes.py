@@ -18,7 +18,7 @@ from gateway.experiments.earnings import Earnings
 from gateway.model.activity import Credit, Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
-from gateway.state.ledger import Ledger
+from gateway.state.store import Store
 
 
 class Writes:
@@ -27,7 +27,7 @@ class Writes:
     def __init__(
         self,
         plan: Plan,
-        store: Ledger,
+        store: Store,
         cache: AnswerCache,
         hidden: Hidden,
         key: bytes,

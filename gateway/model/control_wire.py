@@ -209,10 +209,10 @@ Cursor = Annotated[str, Meta(max_length=1024)]
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of whose list."""
+    """Which page of which list."""
 
-    provider: ProviderName
-    """Whose list."""
+    provider: ProviderName | None = None
+    """Asks this vendor for what it has, in place of the gateway's own."""
     limit: Limit = 100
     """The most entries on a page."""
     cursor: Cursor | None = None

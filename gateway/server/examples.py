@@ -10,15 +10,10 @@ import msgspec
 from gateway.errors import NotFound
 from gateway.model.control_wire import (
     ChangeBegun,
-    EventList,
-    ItemList,
-    ListedEvent,
-    ListedObject,
     ProfileForgotten,
     TaskState,
     TrainingBegun,
     TrainingState,
-    UserList,
     UserNamed,
     WireProfile,
 )
@@ -26,6 +21,7 @@ from gateway.model.wire import Answer, AnswerItem, Source
 from gateway.server.catalogue import example
 from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Dropped, Readiness
 from gateway.server.endpoints.controlling import RULE, STRATEGY
+from gateway.server.telling_examples import TELLING
 
 _ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
 
@@ -99,21 +95,6 @@ _CONTROLS: Final[dict[str, Any]] = {
     "forget_profile": ProfileForgotten("vendor-a", _NEXT),
     "train": TrainingBegun("vendor-a", "scheduled", _NEXT),
     "training": TrainingState("vendor-a", _STARTED, _NEXT, 1204),
-    "users": UserList((ListedObject("u1", "1"), ListedObject(None, "7")), "WzIsIjciXQ"),
-    "items": ItemList((ListedObject("1953", "3"),), None),
-    "events": EventList(
-        (
-            ListedEvent(
-                id="41",
-                type="rating",
-                user=ListedObject("u1", "1"),
-                items=(ListedObject("1953", "3"),),
-                value=4.5,
-                time=_STARTED,
-            ),
-        ),
-        None,
-    ),
 }
 
 ANSWERS: Final[dict[str, Any]] = {
@@ -123,6 +104,7 @@ ANSWERS: Final[dict[str, Any]] = {
         "recommend_by_url": _FOR_YOU,
         "recommend_batch": BatchAnswer((_TRENDING, {"problem": example(NotFound)})),
         "search": _SEARCH,
+        **TELLING,
         **_CONTROLS,
         "providers": _PROVIDERS,
         "effective_configuration": {"revision": "6f1d0a3", "placements": {"home": {"count": 12}}},

@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import PROBLEMS, GatewayError, InvalidRequest, MethodNotAllowed
+from gateway.model.activity_wire import EventRequest, ItemRequest, LoggedEvent, RecordAnswer
+from gateway.model.control_wire import ListedEvent, ListedObject
 from gateway.server import catalogue, headers, overview
 from gateway.server.catalogue import PartProblem, Problem
 from gateway.server.endpoints import ENDPOINTS, Endpoint
@@ -30,6 +32,19 @@ CREDENTIALS: Final = {
 }
 
 
+REFERRED: Final = (
+    Problem,
+    PartProblem,
+    EventRequest,
+    ItemRequest,
+    LoggedEvent,
+    ListedEvent,
+    RecordAnswer,
+    ListedObject,
+)
+"""Components that only `schemas.BESIDE` names."""
+
+
 @cache
 def document() -> bytes:
     """The document as it is served."""
@@ -39,7 +54,7 @@ def document() -> bytes:
 def described(endpoints: Sequence[Endpoint]) -> Object:
     """These operations as one document."""
     types = [one for e in endpoints for one in (e.takes, e.in_query, e.answers) if one is not None]
-    schemas, named = components([*types, Problem, PartProblem])
+    schemas, named = components([*types, *REFERRED])
     paths: Object = {}
     for endpoint in endpoints:
         operation = _operation(endpoint, schemas, named)
@@ -99,7 +114,8 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Object], named: Object) ->
     }
     if endpoint.takes is not None:
         content = {"schema": schemas[endpoint.takes], "example": endpoint.example}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        types = ("application/json", *endpoint.also_takes)
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(types, content)}
     if endpoint.admin:
         operation["servers"] = [ADMIN]
     return operation

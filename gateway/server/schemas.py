@@ -28,6 +28,13 @@ BESIDE: Final[dict[tuple[str, str], Schema]] = {
     # A request of a batch that is not valid spoils no other: it becomes a problem in its place.
     ("BatchRequest", "requests"): {"items": {"anyOf": [ref("RecommendationRequest"), {}]}},
     ("BatchAnswer", "results"): {"items": {"anyOf": [ref("Answer"), ref("PartProblem")]}},
+    ("EventsRequest", "events"): {"items": {"anyOf": [ref("EventRequest"), {}]}},
+    ("ItemsRequest", "items"): {"items": {"anyOf": [ref("ItemRequest"), {}]}},
+    ("Rejection", "problem"): ref("Problem"),
+    # The gateway's own, or with `provider` that vendor's.
+    ("EventPage", "events"): {"items": {"anyOf": [ref("LoggedEvent"), ref("ListedEvent")]}},
+    ("UserPage", "users"): {"items": {"anyOf": [ref("RecordAnswer"), ref("ListedObject")]}},
+    ("ItemPage", "items"): {"items": {"anyOf": [ref("RecordAnswer"), ref("ListedObject")]}},
     ("Problem", "type"): {"enum": [f"/problems/{error.slug}" for error in PROBLEMS]},
 }
 """What the types cannot say, or may not because requests are decoded by them: component, member, what is added."""

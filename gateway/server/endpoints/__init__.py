@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.server.endpoints import controlling, documents, operating, recommending
+from gateway.server.endpoints import controlling, documents, operating, recommending, telling
 from gateway.server.endpoints.documents import Alive, ConfigState, Readiness
 from gateway.server.endpoints.endpoint import Endpoint
 from gateway.server.endpoints.operating import CacheQuery, Dropped
@@ -30,6 +30,7 @@ __all__ = [
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *recommending.ENDPOINTS,
+    *telling.ENDPOINTS,
     *controlling.ENDPOINTS,
     *operating.ENDPOINTS,
     *documents.ENDPOINTS,

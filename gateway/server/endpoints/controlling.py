@@ -1,4 +1,4 @@
-"""Operations that address one provider: rules, tasks, strategy, profiles, training, vendors' own lists."""
+"""Operations that address one provider: rules, tasks, strategy, profiles and training."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from gateway.model.control import RuleSearch, Strategy
 from gateway.model.control_wire import (
     BatchQuery,
     ChangeBegun,
-    EventList,
-    EventListQuery,
-    ItemList,
-    ListQuery,
     ProfileForgotten,
     ProviderQuery,
     RuleBatch,
     TaskState,
     TrainingBegun,
     TrainingState,
-    UserList,
     WireProfile,
     WireRule,
     WireRulePage,
@@ -175,38 +170,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         in_query=ProviderQuery,
         answers=TrainingState,
         problems=(*CALLS, NoProviderCan, Unavailable),
-    ),
-    Endpoint(
-        name="users",
-        method="GET",
-        path="/v1/users",
-        scope="catalog",
-        about="The users that a vendor has, with the ids of both sides.",
-        in_query=ListQuery,
-        answers=UserList,
-        problems=(*CALLS, *ANSWERS),
-        example={"provider": _one_with("list_users"), "limit": 3},
-    ),
-    Endpoint(
-        name="items",
-        method="GET",
-        path="/v1/items",
-        scope="catalog",
-        about="The items that a vendor has, with the ids of both sides.",
-        in_query=ListQuery,
-        answers=ItemList,
-        problems=(*CALLS, *ANSWERS),
-        example={"provider": _one_with("list_items"), "limit": 3},
-    ),
-    Endpoint(
-        name="events",
-        method="GET",
-        path="/v1/events",
-        scope="catalog",
-        about="The events that a vendor has, newest first, with the ids of both sides.",
-        in_query=EventListQuery,
-        answers=EventList,
-        problems=(*CALLS, *ANSWERS),
-        example={"provider": _one_with("list_events"), "limit": 3},
     ),
 )

@@ -35,6 +35,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     takes: Any = None
     """The type of the body; None: no body."""
+    also_takes: tuple[str, ...] = ()
+    """Media types of the body, beside application/json."""
     in_query: Any = None
     """The type whose members are given as query parameters."""
     answers: Any = None
