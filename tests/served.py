@@ -47,7 +47,10 @@ providers:
     options: {{url: "http://127.0.0.1:9", token: secret}}
 placements:
   default: {{providers: [local]}}
-  home: {{kind: for_you, providers: [local], cache: {{ttl: 1m}}}}
+  home:
+    kind: for_you
+    experiment: {{key: home-demo, arms: {{one: {{weight: 1, providers: [local]}}}}}}
+    cache: {{ttl: 1m}}
   search: {{kind: search, providers: [local]}}
   down: {{providers: [nowhere]}}
 """

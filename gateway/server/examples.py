@@ -8,6 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import NotFound
+from gateway.experiments.counts import Counts, Tally
+from gateway.experiments.phase import Phase
+from gateway.experiments.results import ExperimentResults, told
 from gateway.model.control_wire import (
     ChangeBegun,
     ProfileForgotten,
@@ -97,6 +100,14 @@ _CONTROLS: Final[dict[str, Any]] = {
     "training": TrainingState("vendor-a", _STARTED, _NEXT, 1204),
 }
 
+_COUNTS: Final = {
+    "control": Counts(18012, 61230, 5512, 806, 31540.2, 12, 801, 3120, 611),
+    "challenger": Counts(2004, 6870, 790, 104, 4120.5, 3, 22, 402, 81),
+}
+_PHASE: Final = Phase("home-2026", "9f2c41d0", "home", "user", {"control": 90.0, "challenger": 10.0})
+_TALLY: Final = Tally(_PHASE, _STARTED.timestamp(), _COUNTS)
+_EXPERIMENT: Final = told(_TALLY, [_TALLY], _PHASE)
+
 ANSWERS: Final[dict[str, Any]] = {
     name: msgspec.to_builtins(value)
     for name, value in {
@@ -109,6 +120,8 @@ ANSWERS: Final[dict[str, Any]] = {
         "providers": _PROVIDERS,
         "effective_configuration": {"revision": "6f1d0a3", "placements": {"home": {"count": 12}}},
         "drop_cache": Dropped(17),
+        "experiments": ExperimentResults((_EXPERIMENT,)),
+        "experiment": _EXPERIMENT,
         "livez": Alive(True),
         "readyz": Readiness(True, "6f1d0a3b9c42", ConfigState("ok", ())),
     }.items()

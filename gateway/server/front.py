@@ -32,6 +32,7 @@ from gateway.server.batch import answered
 from gateway.server.cors import Cors
 from gateway.server.edges import SECURITY, check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
+from gateway.server.experiments import Experiments
 from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
@@ -50,7 +51,7 @@ NOTHING_ELSE: Final = (
 )
 HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", NOTHING_ELSE))
 
-PARTS: Final = (Activity, Records, Rules, Personalization, Trainings)
+PARTS: Final = (Activity, Records, Rules, Personalization, Trainings, Experiments)
 """The handlers that stand in modules of their own."""
 STORE_DOWN: Final = "the state store cannot do this now; nothing of it was kept"
 AGAIN: Final = {"Retry-After": "5"}

@@ -86,6 +86,8 @@ def of_answer(endpoint: Endpoint) -> tuple[str, ...]:
     """Those of its good answers."""
     if endpoint.cached:
         return ("X-Request-Id", "Cache-Status", "Cache-Control", "ETag", "Vary")
+    if endpoint.also_answers:
+        return ("X-Request-Id", "Cache-Control", "Vary")
     kept_out = endpoint.media_type == "application/json" and (endpoint.scope or endpoint.admin)
     return ("X-Request-Id", "Cache-Control") if kept_out else ("X-Request-Id",)
 

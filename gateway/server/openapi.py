@@ -16,7 +16,7 @@ from gateway.server import catalogue, headers, overview
 from gateway.server.catalogue import PartProblem, Problem
 from gateway.server.endpoints import ENDPOINTS, Endpoint
 from gateway.server.examples import ANSWERS
-from gateway.server.headers import Header
+from gateway.server.headers import TEXT, Header
 from gateway.server.parameters import in_path, in_query
 from gateway.server.problems import MEDIA_TYPE
 from gateway.server.schemas import components, ref
@@ -155,7 +155,7 @@ def _answer(endpoint: Endpoint, schemas: dict[Any, Object]) -> Object:
     return {
         "description": "The answer.",
         "headers": _headers(headers.of_answer(endpoint)),
-        "content": {endpoint.media_type: content},
+        "content": {endpoint.media_type: content} | {one: {"schema": TEXT} for one in endpoint.also_answers},
     }
 
 

@@ -80,14 +80,19 @@ class Runtime:
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
-        runtime.in_background(exposures.run(runtime._phases))
+        runtime.in_background(exposures.run(runtime.phases))
         runtime.in_background(memory.follow(lambda: _learns(runtime.pipeline.plan)))
         await pipeline.access.prepare()
         await runtime.writes.start()
         runtime.ready = True
         return runtime
 
-    def _phases(self) -> list[Phase]:
+    @property
+    def store(self) -> Store:
+        """What outlives this process."""
+        return self._store
+
+    def phases(self) -> list[Phase]:
         """Of the experiments in force."""
         placements = self.pipeline.plan.placements.values()
         return [placement.phase for placement in placements if placement.phase is not None]

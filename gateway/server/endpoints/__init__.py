@@ -4,6 +4,7 @@ endpoint.py       what is said of each
 recommending.py   recommendations, search
 controlling.py    one provider: rules, tasks, strategy, profiles, training, vendors' own lists
 operating.py      for ops: providers, configuration, cache
+experimenting.py  for ops: what each arm of an experiment did
 documents.py      without credentials: documents, the state of the process
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.server.endpoints import controlling, documents, operating, recommending, telling
+from gateway.server.endpoints import controlling, documents, experimenting, operating, recommending, telling
 from gateway.server.endpoints.documents import Alive, ConfigState, Readiness
 from gateway.server.endpoints.endpoint import Endpoint
 from gateway.server.endpoints.operating import CacheQuery, Dropped
@@ -33,5 +34,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *telling.ENDPOINTS,
     *controlling.ENDPOINTS,
     *operating.ENDPOINTS,
+    *experimenting.ENDPOINTS,
     *documents.ENDPOINTS,
 )

@@ -41,6 +41,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The type whose members are given as query parameters."""
     answers: Any = None
     """The type of the answer; None: not JSON of ours."""
+    also_answers: tuple[str, ...] = ()
+    """Media types of the answer, beside `media_type`, for callers that accept them rather."""
     statuses: tuple[int, ...] = (200,)
     """With which the answer comes."""
     media_type: str = "application/json"
