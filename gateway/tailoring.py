@@ -216,11 +216,10 @@ class Tailor:
                 said.append(one)
         if not said:
             raise NoAnswer("no seed had an answer")
-        query_id = next((one.query_id for one in said if one.query_id), None)
         return Recommendations(
             items=fuse([one.items for one in said], question.count),
             data=tuple(entry for one in said for entry in one.data),
-            query_id=query_id,
+            query_id=said[0].query_id if len(said) == 1 else None,  # a fused rank is no rank of the vendor's
             cold_start=all(one.cold_start for one in said),
             warnings=tuple(warning for one in said for warning in one.warnings),
         )

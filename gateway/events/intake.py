@@ -22,6 +22,7 @@ from gateway.events.dispatcher import Dispatcher
 from gateway.events.hidden import Hidden
 from gateway.experiments.counts import Earned
 from gateway.experiments.earnings import Earnings
+from gateway.experiments.phase import unit_mark
 from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
@@ -115,7 +116,7 @@ class Intake:
     async def _erase(self, user: str) -> ErasureReceipt:
         told = routes.of_erasure(self.plan.providers.values())
         now = self._wall()
-        await self.store.erase(user, self.hash_of(user), told, now)
+        await self.store.erase(user, self.hash_of(user), told, now, unit_mark(self._key, user))
         self._cache.drop_subject(subject_of(user))
         self._dispatcher.forget(subject("erase_user", user))
         return ErasureReceipt(now, told)

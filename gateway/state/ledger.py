@@ -94,8 +94,11 @@ class Ledger(Protocol):
         """What happened since the event and the erasure of these numbers; negative: only where we are."""
 
     # --- erasure
-    async def erase(self, user: str, hash_: str, routes: Mapping[str, Erased], now: float) -> None:
-        """Drop what is queued for a user and all that is known of them, and queue the erasure at the providers."""
+    async def erase(self, user: str, hash_: str, routes: Mapping[str, Erased], now: float, unit: bytes) -> None:
+        """Drop what is queued for a user and all that is known of them, and queue the erasure at the providers.
+
+        `unit`: the mark under which experiments have counted the user; the counts stay, without it.
+        """
 
     async def erased(self, provider: str, errand: Errand, hash_: str, status: Erased) -> None:
         """A provider has done what it can: forget its ids of the user, and note it in the receipt."""

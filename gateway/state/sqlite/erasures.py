@@ -14,6 +14,7 @@ import msgspec
 from gateway.state.kept import Erased, ErasureReceipt, Errand, subject
 from gateway.state.sqlite.activity import forget
 from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.experiments import forget_unit
 from gateway.state.sqlite.records import ENQUEUE
 from gateway.state.sqlite.room import drop_events
 
@@ -25,7 +26,7 @@ class Erasures:
 
     db: Database
 
-    async def erase(self, user: str, hash_: str, routes: Mapping[str, Erased], now: float) -> None:
+    async def erase(self, user: str, hash_: str, routes: Mapping[str, Erased], now: float, unit: bytes) -> None:
         """Every provider of `routes` gets an errand: where it cannot erase, the gateway's map of ids goes."""
         whose = subject("erase_user", user)
         written = msgspec.json.encode(routes).decode()
@@ -37,6 +38,7 @@ class Erasures:
             drop_events(self.db, execute("SELECT seq, body FROM events WHERE user = ?", (user,)).fetchall())
             execute("DELETE FROM users WHERE id = ?", (user,))
             forget(self.db, user)
+            forget_unit(self.db, unit)
             execute("INSERT INTO forgotten (user, at) VALUES (?, ?)", (user, now))
             execute("INSERT OR REPLACE INTO erasures VALUES (?, ?, ?)", (hash_, now, written))
             rows = [(name, "erase_user", user, whose, now, None) for name in routes]

@@ -31,7 +31,10 @@ def credit(db: Database, earned: Iterable[Earned]) -> None:
 
 def forget_unit(db: Database, mark: bytes) -> None:
     """Nobody remembers any more that this unit was counted; the sums stay. On the store's thread."""
-    db.connection.execute("DELETE FROM arm_units WHERE unit = ?", (mark,))
+    arms = db.connection.execute("SELECT phase, arm FROM arm_counts").fetchall()
+    db.connection.executemany(
+        "DELETE FROM arm_units WHERE phase = ? AND arm = ? AND unit = ?", [(*arm, mark) for arm in arms]
+    )
 
 
 def _credit(db: Database, one: Earned) -> None:
