@@ -49,14 +49,15 @@ class _Remembered(msgspec.Struct, frozen=True):
 class Tokens:
     """Verifies tokens by one configuration."""
 
-    def __init__(self, settings: Jwt, wall: Clock, *, jwks: Jwks | None = None) -> None:
+    def __init__(self, settings: Jwt, wall: Clock) -> None:
         self.settings = settings
         self._wall = wall
         self._remembered: dict[bytes, _Remembered] = {}
         self._key = _key_of(settings)
-        self.jwks = jwks
-        if jwks is None and settings.jwks_url is not None:
-            self.jwks = Jwks(settings.jwks_url, settings.algorithms, self._remembered.clear)
+        self.jwks: Jwks | None = None
+        """The issuer's keys, where it publishes them."""
+        if settings.jwks_url is not None:
+            self.jwks = Jwks(settings.jwks_url, settings.algorithms, self.forget)
 
     def verify(self, token: str) -> Caller:
         """Who it speaks for. Raises Unauthorized; with Retry-After where the issuer's key is being looked for."""
@@ -71,6 +72,10 @@ class Tokens:
             self._remembered.pop(digest, None)
             raise bad("the token has expired")
         return known.caller
+
+    def forget(self) -> None:
+        """Verify every token anew."""
+        self._remembered.clear()
 
     def _read(self, token: str) -> _Remembered:
         try:
