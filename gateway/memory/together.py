@@ -46,9 +46,7 @@ class Together:
         now = max(before, want)
         if now > before:
             self._norms[item] = self._norms.get(item, 0.0) + now * now - before * before
-            for other, wanted in recent.items():
-                if wanted:
-                    self._pair(item, other, (now - before) * wanted)
+            self._pair(item, recent, now - before)
         recent[item] = now
         if len(recent) > RECENT:
             del recent[next(iter(recent))]
@@ -78,14 +76,32 @@ class Together:
         """Forget whose the sums are; the sums stay until all is learned anew."""
         self._users.pop(user, None)
 
-    def _pair(self, one: str, other: str, more: float) -> None:
-        for this, that in ((one, other), (other, one)):
-            partners = self._partners.setdefault(this, {})
-            if that not in partners:
+    def _pair(self, item: str, recent: dict[str, float], risen: float) -> None:
+        """The item with each of the others, both ways. The hottest loop of learning: no calls within."""
+        own = self._partners.setdefault(item, {})
+        for other, wanted in recent.items():
+            if not wanted:
+                continue
+            theirs = self._partners.get(other)
+            if theirs is None:
+                theirs = self._partners[other] = {}
+            more = risen * wanted
+            if other in own:
+                own[other] += more
+            else:
+                own[other] = more
                 self._pairs += 1
-            partners[that] = partners.get(that, 0.0) + more
-            if len(partners) > PARTNERS:
-                self._keep_the_stronger(this)
+            if item in theirs:
+                theirs[item] += more
+            else:
+                theirs[item] = more
+                self._pairs += 1
+                if len(theirs) > PARTNERS:
+                    self._keep_the_stronger(other)
+        if len(own) > PARTNERS:
+            self._keep_the_stronger(item)
+        elif not own:
+            del self._partners[item]
 
     def _forget_some(self) -> None:
         """One item forgets its weaker half and goes to the end of the row, so that each has its turn."""
