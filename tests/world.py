@@ -271,7 +271,10 @@ def placements() -> dict[str, Any]:
 async def world(
     directory: Path, more: Mapping[str, Any] | None = None, *, fed: bool = True
 ) -> AsyncIterator[World]:
-    """A world whose configuration is `more` over what is needed; `fed`: with the shop in every vendor."""
+    """A world whose configuration is `more` over what is needed; `fed`: with the shop in every vendor.
+
+    A provider `like` another one is a second name for the same account, with settings of its own.
+    """
     more = dict(more or {})
     async with AsyncExitStack() as stack:
         calls: Counter[tuple[str, str]] = Counter()
@@ -282,7 +285,9 @@ async def world(
             vendors[name] = (await frame.start(frame.NAMES[NAMES.index(name)], app, "127.0.0.1", 0, stack)).url
         providers = options(vendors)
         for name, settings in more.pop("providers", {}).items():
-            providers[name] = {**providers.get(name, {}), **settings}
+            like = settings.get("like", name)
+            own = {key: value for key, value in settings.items() if key != "like"}
+            providers[name] = {**providers.get(like, {}), **own}
         written = {
             "server": {"deadline": "5s", **more.pop("server", {})},
             "state": {"url": f"sqlite:{directory}/state.db"},
