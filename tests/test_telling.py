@@ -117,7 +117,7 @@ async def test_a_beacon_is_taken_as_text(shop: World) -> None:
 @on_sockets
 async def test_a_thousand_events_with_bad_ones_among_them(shop: World) -> None:
     """The good are accepted, and every mistake of each bad one is named where it stands."""
-    bad = {
+    bad: dict[int, tuple[Object, set[str]]] = {
         3: ({"type": "View"}, {"/events/3/type"}),
         7: ({"user": None}, {"/events/7/user"}),
         99: ({"type": "rating", "value": 6, "items": ["\u0001"]}, {"/events/99/value", "/events/99/items/0"}),
