@@ -36,7 +36,8 @@ from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.budget import BudgetSettings, RetryBudget
 from gateway.policies.bulkhead import Bulkhead, BulkheadSettings
 from gateway.policies.hosts import HostOrder
-from gateway.policies.rate import Rate, RateSettings
+from gateway.policies.pace import Pace
+from gateway.policies.rate import RateSettings
 from gateway.policies.settings import Settings
 from gateway.policies.throttle import Throttle
 from gateway.state.store import Store, StoreError
@@ -147,7 +148,7 @@ class Provider:
         self.writes = Breaker(_at_most(settings.breaker, longest_pause), settings.write_timeout, clock, rng)
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
-        self._send_rate = Rate(settings.rate) if settings.rate else None
+        self._send_rate = Pace(settings.rate) if settings.rate else None
         self._secrets = secrets_of(adapter)
 
     @property
