@@ -44,9 +44,15 @@ class Caller(msgspec.Struct, frozen=True):
         """Is the scope among its rights?"""
         return scope in self.scopes
 
+    def admit(self, scope: str, requests: int = 1) -> None:
+        """Let it in with so many requests. Raises RateLimited; Forbidden where it lacks the scope."""
+        self.charge(requests)
+        if not self.may(scope):
+            raise Forbidden(f"these credentials lack the scope `{scope}`")
+
     def charge(self, requests: int) -> None:
         """Count so many requests. Raises RateLimited."""
-        if self.limit is not None:
+        if self.limit is not None and requests:
             self.limit.charge(requests)
 
     def user_for(self, named: str | None) -> str | None:

@@ -334,7 +334,8 @@ async def test_refused_bytes_stand_in_no_log(
 
 NOISE = st.lists(
     st.sampled_from([
-        b"GET /docs HTTP/1.1\r\n", b"POST /v1/search HTTP/1.1\r\n", b"Host: a\r\n", b"Content-Length: 5\r\n", b"\r\n",
+        b"GET /docs HTTP/1.1\r\n", b"POST /v1/search HTTP/1.1\r\n", b"Host: a\r\n", b"Content-Length: 5\r\n",
+        b"\r\n",
         b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"\0", b"\n", b"hello", b"\xff\xfe",
         b"Expect: 100-continue\r\n", b"Connection: upgrade\r\nUpgrade: h2c\r\n", b"Content-Encoding: gzip\r\n",
     ]),

@@ -20,7 +20,6 @@ from gateway.asked import Caller
 from gateway.config.access import SCOPES
 from gateway.config.model import Configuration
 from gateway.deadline import Clock
-from gateway.errors import Forbidden
 
 OPEN: Final = Caller("", SCOPES)
 """Anybody on this machine, where there is no `auth`."""
@@ -51,30 +50,22 @@ class Access:
             same = before is not None and before.tokens is not None and before.tokens.settings == auth.jwt
             self.tokens = before.tokens if before and same else Tokens(auth.jwt, wall)
 
-    def admit(
-        self, headers: Mapping[str, str], scope: str | None, *, published: str | None = None, requests: int = 1
-    ) -> Caller:
-        """Who calls; the request is counted against the caller's rate, as so many.
-
-        scope: what the operation needs; None: nothing.
-        published: `?key=` of an operation that takes it.
-        Raises Unauthorized, RateLimited; Forbidden where the credentials lack the scope.
-        """
+    def look(self, headers: Mapping[str, str], *, published: str | None = None) -> Caller:
+        """Who calls; `published`: `?key=` of an operation that takes it. Raises Unauthorized, Forbidden."""
         if self.open:
             check_place(headers, self._origins)
             return OPEN
-        if scope is None:
-            return NOBODY
-        caller = self._caller(headers, published)
-        if requests:
-            caller.charge(requests)
-        if not caller.may(scope):
-            raise Forbidden(f"these credentials lack the scope `{scope}`")
-        return caller
+        return self._caller(headers, published)
 
-    def identify(self, headers: Mapping[str, str], scope: str) -> Caller:
-        """Who calls, without counting it. Raises Unauthorized, Forbidden."""
-        return self.admit(headers, scope, requests=0)
+    def pass_by(self, headers: Mapping[str, str]) -> Caller:
+        """Somebody who asks for what needs no credentials. Raises Forbidden."""
+        return self.look(headers) if self.open else NOBODY
+
+    def admit(self, headers: Mapping[str, str], scope: str) -> Caller:
+        """Who calls, counted and held to the scope. Raises Unauthorized, RateLimited, Forbidden."""
+        caller = self.look(headers)
+        caller.admit(scope)
+        return caller
 
     def _caller(self, headers: Mapping[str, str], published: str | None) -> Caller:
         key, authorization = headers.get("X-Api-Key"), headers.get("Authorization")

@@ -89,15 +89,20 @@ class Front:
         async def handled(request: web.Request) -> web.StreamResponse:
             call = Call(endpoint.name, request.headers, started=time.monotonic())
             request[CALL] = call
-            call.caller = self._runtime.pipeline.access.admit(
-                call.headers,
-                endpoint.scope,
-                published=request.query.get("key") if endpoint.key_in_query else None,
-                requests=0 if endpoint.counts_itself else 1,
-            )
+            self._admit(endpoint, request, call)
             return _response(await handle(request, call))
 
         return handled
+
+    def _admit(self, endpoint: Endpoint, request: web.Request, call: Call) -> None:
+        """Raises Unauthorized, RateLimited, Forbidden; what of it is the caller's is known then."""
+        access = self._runtime.pipeline.access
+        if endpoint.scope is None:
+            access.pass_by(call.headers)
+            return
+        published = request.query.get("key") if endpoint.key_in_query else None
+        call.caller = access.look(call.headers, published=published)
+        call.caller.admit(endpoint.scope, 0 if endpoint.counts_itself else 1)
 
     def _handles(self, name: str) -> Handler:
         """Of this class, or of a part with a subject of its own."""
@@ -203,7 +208,8 @@ class Front:
 
     async def recommend_batch(self, request: web.Request, call: Call) -> Delivery:
         pipeline = self._runtime.pipeline
-        caller = call.caller or pipeline.access.identify(call.headers, "recommend")
+        caller = call.caller
+        assert caller is not None  # noqa: S101  # admitted before
         batch = _counted(caller, await _json_body(request))
         deadline = pipeline.deadline(call.headers)
         headers = CIMultiDict(request.headers)
@@ -220,7 +226,7 @@ class Front:
 
     # --- for ops
     async def providers(self, request: web.Request, call: Call) -> Delivery:
-        return _state(200, ops.providers(self._runtime))
+        return _state(200, await ops.providers(self._runtime))
 
     async def effective_configuration(self, request: web.Request, call: Call) -> Delivery:
         return _state(200, self._runtime.effective())
