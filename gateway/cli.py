@@ -2,7 +2,7 @@
 
     serve      gateway.server.run       check, schema    here
     try        gateway.trying           sandbox          gateway.sandbox.frame
-    demo       gateway.demo
+    events     gateway.events.cli       demo             gateway.demo
 
 What runs a gateway, a demo or a sandbox is imported when it is called for: `gateway check` needs none of it.
 """
@@ -23,6 +23,7 @@ import aiohttp
 from gateway.config import ConfigError, diff, effective, json_schema, load, warnings
 from gateway.config.schema import written as schema_text
 from gateway.config.words import Address
+from gateway.events import arguments
 
 KEY: Final = "GATEWAY_KEY"
 """The environment variable with the key that `check --against` sends."""
@@ -32,9 +33,6 @@ FETCH_SECONDS: Final = 10
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Usage mistakes end in SystemExit(2), as argparse has it."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["events"]:
-        _complain("gateway: `events` is not available in this version")
-        return 1
     args = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
@@ -74,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     trying.add_argument("provider", metavar="PROVIDER", help="its name in the configuration")
     trying.add_argument("request", metavar="REQUEST.json", type=Path, help="as POST /v1/recommendations takes it")
     trying.set_defaults(run=_try)
+
+    for own in arguments.add(commands):
+        _takes_config(own)
 
     sandbox = commands.add_parser("sandbox", help="run emulated vendors")
     sandbox.add_argument("--port", type=int, default=9100, help="they listen on the ports after it (9100)")

@@ -162,15 +162,6 @@ def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == json_schema()
 
 
-def test_events_are_not_pretended(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["events", "replay", "--provider", "x"]) == 1
-    assert "not available in this version" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert end.value.code == 0
-    assert "events" not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     "argv",
     [

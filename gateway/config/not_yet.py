@@ -43,7 +43,6 @@ def _shared_store(value: Any) -> bool:
 NOT_YET: Final = (
     NotYet(("server", "workers"), _more_than_one, "more than one worker is not available in this version", True),
     NotYet(("state", "url"), _shared_store, "a shared store is not available in this version; use sqlite:", True),
-    NotYet(("events",), _given, "events are not yet taken over HTTP in this version, so none are delivered"),
     NotYet(("cache", "shared"), lambda value: value is True, "a shared cache is not yet in force in this version"),
     NotYet(
         ("telemetry", "traces", "exporter"), lambda value: value not in (None, "none"),

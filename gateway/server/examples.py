@@ -74,6 +74,9 @@ _PROVIDERS: Final = {
             "last_problem": {"error": "failed", "detail": "answered 503", "status": 503, "seconds_ago": 2.1},
             "throttled_until": None,
             "token_expires_at": "2026-11-22T11:00:00Z",
+            "queued_events": 12,
+            "oldest_queued_s": 3.4,
+            "dead_letters": 0,
             "quota": {
                 "plan": "basic",
                 "days": [{"date": "2026-11-22", "quota": 8212.0, "remaining": 91788.0}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, get_args
@@ -11,20 +12,41 @@ from gateway.errors import NotFound
 from gateway.metrics import BREAKER, Sample
 from gateway.provider import Provider
 from gateway.server.runtime import Runtime
+from gateway.state.kept import Queue, StoreError
 
 
-def providers(runtime: Runtime) -> dict[str, Any]:
-    """The body of `GET /v1/providers`."""
+async def providers(runtime: Runtime) -> dict[str, Any]:
+    """The body of `GET /v1/providers`. What waits for a provider is counted for all processes."""
     state = runtime.readiness()
+    queues = await _queues(runtime)
     return {
         "epoch": state["epoch"],
         "revision": runtime.configuration.revision,
         "config": state["config"],
         "providers": [
-            {**provider_state(provider), "quota": runtime.quotas.of(provider)}
+            {
+                **provider_state(provider),
+                **_queue_state(queues.get(provider.name, Queue()) if queues is not None else None),
+                "quota": runtime.quotas.of(provider),
+            }
             for provider in runtime.pipeline.plan.providers.values()
         ],
     }
+
+
+async def _queues(runtime: Runtime) -> dict[str, Queue] | None:
+    """None where the store cannot say: the rest is worth knowing all the same."""
+    try:
+        return await runtime.writes.intake.store.queues()
+    except StoreError:
+        return None
+
+
+def _queue_state(queue: Queue | None) -> dict[str, Any]:
+    if queue is None:
+        return {"queued_events": None, "oldest_queued_s": None, "dead_letters": None}
+    waits = None if queue.oldest is None else round(max(0.0, time.time() - queue.oldest), 1)
+    return {"queued_events": queue.queued, "oldest_queued_s": waits, "dead_letters": queue.dead_letters}
 
 
 def provider_state(provider: Provider) -> dict[str, Any]:
@@ -73,6 +95,9 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
             yield "gateway_breaker_state", "0 closed, 1 half open, 2 open.", labels, BREAKER[breaker.state]
         labels = {"provider": provider.name}
         yield "gateway_in_flight", "Calls under way.", labels, provider.bulkhead.in_flight
+        queue = runtime.writes.hearing.queues.get(provider.name, Queue())
+        yield "gateway_queued", "Events and changes that wait for it, as counted last.", labels, queue.queued
+        yield "gateway_dead_letters", "What it will never take, as counted last.", labels, queue.dead_letters
 
 
 def drop_cache(runtime: Runtime, placement: str | None) -> dict[str, Any]:

@@ -116,6 +116,9 @@ class Ledger(Protocol):
     async def replay(self, provider: str) -> Replay | None:
         """The one under way, or the last."""
 
+    async def replayed_left(self, provider: str) -> int:
+        """How much of a replay is queued and not told yet."""
+
     async def go_on(
         self, provider: str, keeps: frozenset[Entity], takes: Callable[[Event], bool], limit: int, now: float
     ) -> Replay:

@@ -60,6 +60,11 @@ class Replays:
         """The one under way, or the last."""
         return await self.db.run(lambda: self._replay(provider))
 
+    async def replayed_left(self, provider: str) -> int:
+        """How much of a replay is queued and not told yet."""
+        query = "SELECT count(*) FROM outbox WHERE provider = ? AND replayed = 1"
+        return await self.db.run(lambda: int(self.db.connection.execute(query, (provider,)).fetchone()[0]))
+
     def _replay(self, provider: str) -> Replay | None:
         query = f"SELECT {COLUMNS} FROM replays WHERE provider = ?"  # noqa: S608  # names of ours
         row = self.db.connection.execute(query, (provider,)).fetchone()
