@@ -23,7 +23,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.serving import Process, Relay, providers, relays, serving
+from tests.serving import PATIENCE, Process, Relay, providers, relays, serving
 from tests.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -140,21 +140,31 @@ async def gateway(directory: Path, through: dict[str, Relay], second_host: Relay
 
 
 def configuration(
-    directory: Path, through: Mapping[str, Relay], second_host: Relay, max_answer: str = "4MiB"
+    directory: Path,
+    through: Mapping[str, Relay],
+    second_host: Relay,
+    max_answer: str = "4MiB",
+    *,
+    strict: bool = False,
 ) -> dict[str, Any]:
-    """With another `max_answer` it makes the provider with two hosts anew, which remembers no dead host then."""
+    """With another `max_answer` it makes the provider with two hosts anew, which remembers no dead host then.
+
+    `strict`: in the times that are asserted; else with room for a machine that is busy.
+    """
+    deadline, timeout = (f"{DEADLINE}s", "150ms") if strict else ("5s", "500ms")
     settings = providers(through)
     settings["algolia"]["max_answer"] = max_answer
     settings["algolia"]["options"]["hosts"]["read"] = [through["algolia"].url, second_host.url]
     cache = {"ttl": "50ms", "stale_if_error": "1h"}
     stale = {"cache": cache, "count": 5}
     return {
-        "server": {**LISTEN, "deadline": f"{DEADLINE}s"},
+        "server": {**LISTEN, "deadline": deadline},
         "state": {"url": f"sqlite:{directory}/state.db"},
         "telemetry": {"logs": {"requests": "errors"}},
         "defaults": {
-            "timeout": "150ms",
+            "timeout": timeout,
             "breaker": {
+                "slow": "120ms",
                 "window": "2s", "min_calls": 8, "consecutive": 4, "open": f"{OPEN / 2}s", "max_open": f"{OPEN}s",
             },
         },
@@ -209,10 +219,17 @@ async def suffers(
 
 
 async def warm(gateway: Process, *placements: str) -> None:
-    """Have an answer of everybody's in the cache."""
-    for placement in placements:
-        replies = await asyncio.gather(*(gateway.ask(placement, user={"id": f"u{n}"}) for n in range(30)))
-        assert {reply.status for reply in replies} == {200}, replies
+    """Have an answer of everybody's in the cache, however often a busy machine is too slow for it."""
+    missing = [(placement, n) for placement in placements for n in range(30)]
+
+    async def answered(placement: str, n: int) -> bool:
+        return (await gateway.ask(placement, user={"id": f"u{n}"})).status == 200
+
+    async with asyncio.timeout(PATIENCE):
+        while missing:
+            few, missing = missing[:10], missing[10:]
+            well = await asyncio.gather(*(answered(*one) for one in few))
+            missing += [one for one, is_well in zip(few, well, strict=True) if not is_well]
 
 
 def told(asked: Iterable[Asked], what: str) -> str:
@@ -249,7 +266,7 @@ async def test_short_turns_side_by_side(gateway: Process, shop: World, through: 
         await asyncio.gather(*map(turns, VENDORS))
     assert len(load.asked) > 100
     assert unanswered(load.asked) == []
-    assert max(one.seconds for one in load.asked) < 10 * DEADLINE
+    assert max(one.seconds for one in load.asked) < 15
 
 
 async def test_a_dead_first_host_is_not_a_dead_vendor(
@@ -291,7 +308,7 @@ async def test_all_at_once_from_stale_answers(gateway: Process, shop: World) -> 
 async def test_the_whole_schedule(
     gateway: Process, shop: World, directory: Path, through: dict[str, Relay], second_host: Relay
 ) -> None:
-    await gateway.takes(configuration(directory, through, second_host, "2MiB"))
+    await gateway.takes(configuration(directory, through, second_host, "2MiB", strict=True))
     placements = [f"{one}_{how}" for one in VENDORS for how in ("then", "stale")]
     await warm(gateway, *placements, "all_stale")
     returned: dict[tuple[str, str], float] = {}
@@ -340,11 +357,14 @@ async def ratio(gateway: Process, shop: World, vendor: str, rate: float, seconds
 
 async def test_a_slow_vendor_slows_nobody_else(gateway: Process, shop: World) -> None:
     await warm(gateway, "untouched", "xayn_then")
-    assert await ratio(gateway, shop, "xayn", 60, 0.7) < 5  # sanity alone: the machine may be busy
+    assert await ratio(gateway, shop, "xayn", 60, 0.7) < 8  # sanity alone: the machine may be busy
 
 
 @pytest.mark.more("long faults")
-async def test_a_slow_vendor_slows_nobody_else_at_all(gateway: Process, shop: World) -> None:
+async def test_a_slow_vendor_slows_nobody_else_at_all(
+    gateway: Process, shop: World, directory: Path, through: dict[str, Relay], second_host: Relay
+) -> None:
+    await gateway.takes(configuration(directory, through, second_host, strict=True))
     await warm(gateway, "untouched", "xayn_then")
     measured = [await ratio(gateway, shop, "xayn", 100, 5) for _ in range(3)]
     assert median(measured) < 1.2, measured
