@@ -287,6 +287,8 @@ async def world(
         for name, settings in more.pop("providers", {}).items():
             like = settings.get("like", name)
             own = {key: value for key, value in settings.items() if key != "like"}
+            if "options" in own:
+                own["options"] = {**providers.get(like, {}).get("options", {}), **own["options"]}
             providers[name] = {**providers.get(like, {}), **own}
         written = {
             "server": {"deadline": "5s", **more.pop("server", {})},
