@@ -269,17 +269,18 @@ def placements() -> dict[str, Any]:
 
 @asynccontextmanager
 async def world(
-    directory: Path, more: Mapping[str, Any] | None = None, *, fed: bool = True
+    directory: Path, more: Mapping[str, Any] | None = None, *, fed: bool = True, throttle: bool = False
 ) -> AsyncIterator[World]:
     """A world whose configuration is `more` over what is needed; `fed`: with the shop in every vendor.
 
-    A provider `like` another one is a second name for the same account, with settings of its own.
+    `throttle`: the vendors hold their own limits. A provider `like` another one is a second name for the same
+    account, with settings of its own.
     """
     more = dict(more or {})
     async with AsyncExitStack() as stack:
         calls: Counter[tuple[str, str]] = Counter()
         vendors: dict[str, str] = {}
-        for name, app in zip(NAMES, frame.build(frame.NAMES, False, time.time).values(), strict=False):
+        for name, app in zip(NAMES, frame.build(frame.NAMES, throttle, time.time).values(), strict=False):
             Faults().install(app)
             app.middlewares.insert(0, _counting(name, calls))
             vendors[name] = (await frame.start(frame.NAMES[NAMES.index(name)], app, "127.0.0.1", 0, stack)).url
