@@ -143,7 +143,7 @@ WRONG: Final[list[tuple[Any, set[str]]]] = [
     ({**STRATEGY, "impact": 101}, {"/impact"}),
     ({**STRATEGY, "impact": -1, "more": 1}, {"/impact", "/more"}),
     ({**STRATEGY, "impact": 7.5}, {"/impact"}),
-    ({**STRATEGY, "events": [{"name": "", "type": "x"}]}, {f"/events/0/{one}" for one in ("name", "type", "score")}),
+    ({**STRATEGY, "events": [{"name": "", "type": "x"}]}, {f"/events/0/{at}" for at in ("name", "type", "score")}),
     ({**STRATEGY, "facets": [{}]}, {"/facets/0/name", "/facets/0/score"}),
 ]  # fmt: skip
 
