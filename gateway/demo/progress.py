@@ -40,18 +40,21 @@ class Bars:
         self._terminal = terminal
         self._bars: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
+        self._totals: dict[str, int] = {}
 
     def begin(self, provider: str, total: int) -> None:
         """So many things are to be sent to it."""
         self._bars[provider] = self._progress.add_task(provider, total=total)
         self._begun[provider] = time.monotonic()
+        self._totals[provider] = total
 
-    def advance(self, provider: str, count: int) -> None:
-        """So many more have been."""
-        self._progress.advance(self._bars[provider], count)
+    def reached(self, provider: str, count: int) -> None:
+        """So many have been."""
+        self._progress.update(self._bars[provider], completed=count)
 
     def done(self, provider: str, summary: str) -> None:
         """All have been."""
+        self._progress.update(self._bars[provider], completed=self._totals[provider])
         if not self._terminal:
             seconds = time.monotonic() - self._begun[provider]
             self._voice.say(f"  {provider:<11} {summary} in {seconds:.1f} s")
