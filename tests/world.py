@@ -175,6 +175,9 @@ class World:
     """URL by provider."""
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Requests by provider and path, faults included."""
+    heard: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """With `listening`: provider, method and path, body of each request."""
+    listening: bool = False
 
     async def request(self, method: str, path: str, **more: Any) -> Reply:
         """Any request; `path` goes out as it is."""
@@ -280,9 +283,10 @@ async def world(
     async with AsyncExitStack() as stack:
         calls: Counter[tuple[str, str]] = Counter()
         vendors: dict[str, str] = {}
+        worlds: list[World] = []
         for name, app in zip(NAMES, frame.build(frame.NAMES, throttle, time.time).values(), strict=False):
             Faults().install(app)
-            app.middlewares.insert(0, _counting(name, calls))
+            app.middlewares.insert(0, _counting(name, calls, worlds))
             vendors[name] = (await frame.start(frame.NAMES[NAMES.index(name)], app, "127.0.0.1", 0, stack)).url
         providers = options(vendors)
         for name, settings in more.pop("providers", {}).items():
@@ -306,16 +310,21 @@ async def world(
         url = await _listen(Front(runtime).app(), stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         world = World(url, runtime, session, vendors, calls)
+        worlds.append(world)
         if fed:
             await feed(world)
         yield world
 
 
-def _counting(name: str, calls: Counter[tuple[str, str]]) -> Any:
+def _counting(name: str, calls: Counter[tuple[str, str]], worlds: list[World]) -> Any:
+    """`worlds`: the one that may listen, once it is there."""
+
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path != "/_faults":
             calls[name, request.path] += 1
+            if any(world.listening for world in worlds):
+                worlds[0].heard.append((name, f"{request.method} {request.path}", await request.read()))
         return await handler(request)
 
     return count
