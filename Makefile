@@ -19,11 +19,11 @@ demo: $(VENV)/.demo
 	@exec $(BIN)/gateway demo --port $(PORT) --admin-port $(ADMIN_PORT) --sandbox-port $(SANDBOX_PORT)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-all: $(VENV)/.test
 	tests/tools.sh
-	$(BIN)/pytest -n auto --more
+	$(BIN)/pytest -n auto --dist loadfile --more
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
