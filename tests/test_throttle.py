@@ -36,6 +36,12 @@ def test_a_later_and_shorter_wish_does_not_shorten_an_earlier_one() -> None:
     assert throttle.wait() == 20
 
 
+def test_a_wish_for_weeks_is_heard_for_an_hour() -> None:
+    throttle = Throttle(FakeClock())
+    throttle.note(9_999_999)
+    assert throttle.wait() == 3600
+
+
 @pytest.mark.parametrize("nonsense", [float("nan"), -5.0, 0.0])
 def test_nonsense_throttles_nobody(nonsense: float) -> None:
     throttle = Throttle(FakeClock())

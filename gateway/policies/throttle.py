@@ -13,6 +13,8 @@ from gateway.errors import PassedOver
 
 LEAST: Final = 0.1
 """Seconds, where it asked for less: it did ask to be left alone, and who waits for it asks again after that."""
+LONGEST: Final = 3600.0
+"""Seconds: a mistaken wish for weeks must not need a restart to end; a meant one is said again in an hour."""
 
 
 class Throttle:
@@ -28,7 +30,7 @@ class Throttle:
     def note(self, seconds: float) -> None:
         """It asked to be left alone that long. The longest wish counts; one that is no number does not."""
         if seconds > 0:
-            self.until = max(self.until, self._clock() + max(seconds, LEAST))
+            self.until = max(self.until, self._clock() + min(max(seconds, LEAST), LONGEST))
 
     def wait(self) -> float:
         """Seconds until it may be asked; 0: now."""
