@@ -33,6 +33,8 @@ class Call(msgspec.Struct):
     """`Gateway-Explain: 1`, with the right to it."""
     pinned: str | None = None
     """`Gateway-Provider`: the one that is to be asked. Neither this nor `explain` is cached or counted."""
+    shown: bool = True
+    """Does anybody get to see the answer? Nobody does that of a HEAD."""
     found: Found | None = None
     """A stale answer from the cache."""
     started: float = 0.0

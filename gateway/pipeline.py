@@ -170,7 +170,7 @@ class Pipeline:
         asked = call.asked
         if asked is None or asked.unit is None or asked.placement.phase is None or self.exposures is None:
             return
-        if not (call.explain or call.pinned):
+        if call.shown and not (call.explain or call.pinned):
             empty = answer.provider is None
             fallback = answer.fallback and not empty
             self.exposures.note(

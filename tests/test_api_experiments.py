@@ -144,6 +144,14 @@ async def test_what_ops_look_at_and_shadows_are_not_counted(shop: World) -> None
     assert sum(one["exposures"] for one in (await arms(shop, "looked_at")).values()) == 1
 
 
+async def test_nobody_sees_the_answer_to_a_head(shop: World) -> None:
+    before = await arms(shop, "plain")
+    assert (await shop.request("HEAD", "/v1/recommendations?placement=plain&user=u1")).status == 200
+    assert await arms(shop, "plain") == before
+    assert (await shop.request("GET", "/v1/recommendations?placement=plain&user=u1")).status == 200
+    assert await arms(shop, "plain") != before
+
+
 async def test_stand_ins_and_empty_answers(shop: World) -> None:
     async with shop.broken("xayn", status=503):
         for user in PEOPLE:

@@ -87,7 +87,8 @@ class Front:
         handle = self._handles(endpoint.name)
 
         async def handled(request: web.Request) -> web.StreamResponse:
-            call = Call(endpoint.name, request.headers, started=time.monotonic())
+            shown = request.method != "HEAD"
+            call = Call(endpoint.name, request.headers, started=time.monotonic(), shown=shown)
             request[CALL] = call
             self._admit(endpoint, request, call)
             return _response(await handle(request, call))

@@ -88,6 +88,8 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
     yield "gateway_config_rejected", "1 while a changed file is refused.", {}, state["config"]["status"] != "ok"
     labels = {"epoch": state["epoch"], "revision": runtime.configuration.revision or ""}
     yield "gateway_config_info", "The configuration in force.", labels, 1
+    dropped = runtime.pipeline.exposures.dropped if runtime.pipeline.exposures else 0
+    yield "gateway_exposures_dropped", "Answers of experiments that could not be counted.", {}, dropped
     yield "gateway_cache_bytes", "Cached answers, overhead included.", {}, runtime.pipeline.cache.bytes
     for provider in runtime.pipeline.plan.providers.values():
         for operations, breaker in (("reads", provider.reads), ("writes", provider.writes)):
