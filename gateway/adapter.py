@@ -436,7 +436,8 @@ def retry_after(response: Response) -> float | None:
 
 
 def vendor_message(response: Response) -> str | None:
-    """The vendor's own words for its refusal, at most 200 characters of the usual JSON members."""
+    """The vendor's own words for its refusal, of the usual JSON members. The provider takes secrets out, and then
+    shortens them: half a secret would not be found."""
     try:
         said = response.json
     except ValueError:
@@ -445,7 +446,7 @@ def vendor_message(response: Response) -> str | None:
         return None
     for member in ("message", "Message", "kind", "error", "detail"):
         if isinstance(said.get(member), str):
-            return str(said[member])[:200]
+            return str(said[member])
     return None
 
 

@@ -17,7 +17,9 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote
 
 import structlog
 from pydantic import Field, SecretStr
@@ -30,6 +32,7 @@ from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
 from gateway.errors import PassedOver, ProviderError, Throttled, TimedOut
 from gateway.health import Health
+from gateway.masking import Mask
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
@@ -47,6 +50,10 @@ from gateway.transport import AiohttpTransport, Transport
 from gateway.units import Duration, Size
 
 T = TypeVar("T")
+
+SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
+MOST_SAID, LONGEST, SHOWN = 20_000, 500, 200
+"""Characters: of what a vendor says so many are looked at, so many kept, and of its message so many shown."""
 
 log = structlog.get_logger("gateway")
 
@@ -149,7 +156,11 @@ class Provider:
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
         self._send_rate = Pace(settings.rate) if settings.rate else None
-        self._secrets = secrets_of(adapter)
+
+    @cached_property
+    def _mask(self) -> Mask:
+        """Made when something goes wrong for the first time."""
+        return Mask(secrets_of(self.adapter), SECRET)
 
     @property
     def token(self) -> TokenKeeper | None:
@@ -294,16 +305,19 @@ class Provider:
         """Take every secret out of what is said about an error."""
         error.detail = self.redacted(error.detail)
         if error.vendor_message:
-            error.vendor_message = self.redacted(error.vendor_message)
+            error.vendor_message = self.redacted(error.vendor_message)[:SHOWN]
         error.args = (error.detail,)
 
     def redacted(self, text: str) -> str:
-        """A text of the vendor's without any secret of the options, and without the token."""
-        token = self.token.current() if self.token else None
-        for secret in (*self._secrets, token):
-            if secret:
-                text = text.replace(secret, "[secret]")
-        return text
+        """A text of the vendor's without any secret of the options, in whatever spelling, and without a token.
+
+        It is shortened after that: half a secret would not be found.
+        """
+        text = text[:MOST_SAID]
+        for token in self.token.recent if self.token else ():
+            if token:
+                text = text.replace(token, SECRET).replace(quote(token, safe=""), SECRET)
+        return self._mask.text(text)[:LONGEST]
 
     def _receipt(self, conversation: Conversation, callers: Mapping[str, str]) -> Receipt:
         receipt = conversation.receipt(callers)

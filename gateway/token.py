@@ -10,6 +10,7 @@ time; a caller that hangs up does not break off a login that others wait for.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -21,6 +22,7 @@ RENEW_AT: Final = 0.9
 """Share of a token's life after which it is renewed ahead."""
 AFTER_401: Final = 10.0
 """Seconds between two renewals because of a 401 (FACTS.md §1)."""
+RECENT: Final = 3
 
 
 class TokenKeeper:
@@ -30,6 +32,8 @@ class TokenKeeper:
         self._login = login
         self._clock = clock
         self._token: Token | None = None
+        self.recent: deque[str] = deque(maxlen=RECENT)
+        """The tokens that were had lately, those that are over too: a vendor may still name them."""
         self._since = 0.0
         self._flight: asyncio.Task[Token] | None = None
         self._last_401 = float("-inf")
@@ -44,6 +48,7 @@ class TokenKeeper:
     def preset(self, token: Token) -> None:
         """Start with a token that is already had (shared by another process, or in a test)."""
         self._token, self._since = token, self._clock()
+        self.recent.append(token.value)
 
     def current(self) -> str | None:
         """The token that holds now, if there is one; begins its renewal when that is due."""
@@ -86,6 +91,7 @@ class TokenKeeper:
     async def _fetch(self) -> Token:
         try:
             self._token = await self._login()
+            self.recent.append(self._token.value)
             self._since = self._clock()
             return self._token
         finally:

@@ -255,18 +255,17 @@ async def test_any_origin_and_headers_that_experiments_want(tmp_path: Path) -> N
 
 # --- without auth ------------------------------------------------------------------------------------------
 
-OURS: Final = """
-    localhost localhost:81 LocalHost. localhost.:8080 127.0.0.1 127.1.2.3:9 [::1] [::1]:80 [0:0:0:0:0:0:0:1]:80
-""".split()
+OURS: Final = (
+    "localhost", "localhost:81", "LocalHost.", "localhost.:8080", "127.0.0.1", "127.1.2.3:9", "[::1]", "[::1]:80",
+    "[0:0:0:0:0:0:0:1]:80",
+)  # fmt: skip
 FOREIGN: Final = (
-    """
-    shop.example localhost.evil.example 127.0.0.1.evil.example evil.example:127 0.0.0.0 [::] 10.0.0.1 [::2] [::1 ::1]
-    localhost.. localhost:x localhost:99999 localhost@evil.example evil.example@localhost localhost/evil
-    localhost#evil localhost?evil 2130706433 0x7f.1 127.1 localhost%00.evil xn--localhost- [::ffff:10.0.0.1]
-    localhost,evil.example
-""".split()
-    + ["", "localhost evil.example"]
-)
+    "shop.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:127", "0.0.0.0", "[::]",
+    "10.0.0.1", "[::2]", "[::1", "::1]", "localhost..", "localhost:x", "localhost:99999", "localhost@evil.example",
+    "evil.example@localhost", "localhost/evil", "localhost#evil", "localhost?evil", "2130706433", "0x7f.1",
+    "127.1", "localhost%00.evil", "xn--localhost-", "[::ffff:10.0.0.1]", "localhost,evil.example", "",
+    "localhost evil.example",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("host", OURS)

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from gateway.cli import main
-from gateway.config.loading import MASK
+from gateway.masking import MASK, Mask
 from gateway.sandbox.credentials import (
     DISCERNER_PASSWORD,
     OPTIONS,
@@ -30,7 +30,6 @@ from gateway.sandbox.credentials import (
 )
 from gateway.sandbox.frame import Vendor, serving
 from gateway.state.sqlite import SqliteStore
-from gateway.trying.masking import Mask
 
 NASTY = 's3cret/+ü"&='
 """A secret that looks different percent-encoded, in JSON and in base64."""

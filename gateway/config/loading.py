@@ -26,9 +26,9 @@ from gateway.config.mistakes import ConfigError, Mistake, Path, Wrong, dotted
 from gateway.config.model import Configuration
 from gateway.config.not_yet import asked_for
 from gateway.config.wording import did_you_mean, wrongs
+from gateway.masking import MASK
 
 COMMAND_LINE: Final = "command line"
-MASK: Final = "**********"
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from gateway.errors import (
     TimedOut,
     Unsupported,
 )
+from gateway.masking import credential
 from gateway.provider import Provider
 from gateway.transport import Outgoing
-from gateway.trying.masking import credential
 from gateway.trying.recording import Exchange
 from gateway.trying.trial import options_of
 

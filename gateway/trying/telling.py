@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.config.loading import MASK
-from gateway.trying.masking import Mask
+from gateway.masking import MASK, Mask
 from gateway.trying.recording import Exchange
 
 MOST_LINES: Final = 200

@@ -21,6 +21,7 @@ from gateway.config.model import State
 from gateway.deadline import Deadline
 from gateway.errors import ProviderError, Unsupported
 from gateway.events.attribution import Signer
+from gateway.masking import Mask, credential, is_secret
 from gateway.memory import Memory
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Placement, build, candidates
@@ -30,7 +31,6 @@ from gateway.server.mistakes import decode
 from gateway.state.sqlite import SqliteStore
 from gateway.tailoring import Tailor
 from gateway.transport import AiohttpTransport
-from gateway.trying.masking import Mask, credential, is_secret
 from gateway.trying.recording import Exchange, Recording
 
 ONLY_IN_SEARCHES: Final = {*SearchRequest.__struct_fields__} - {*RecommendationRequest.__struct_fields__}

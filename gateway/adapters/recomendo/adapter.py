@@ -126,7 +126,7 @@ class Recomendo(Adapter):
         """By status; queries are refused in plain text."""
         error = default_error(response)
         if error.vendor_message is None and response.headers.get("content-type", "").startswith("text/plain"):
-            error.vendor_message = response.text.strip()[:200] or None
+            error.vendor_message = response.text.strip() or None
         return error
 
     # What is asked.

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from gateway.config.loading import MASK
-
+MASK: Final = "**********"
+"""What stands in the place of a secret, as pydantic prints one."""
 SECRET_NAME: Final = re.compile(
     r"(authori[sz]ation|cookie|secret|password|passwd|credential|token"
     r"|(api|access|private|signing|client|auth|admin|app|subscription|shared)[-_]?key)s?$",
@@ -41,7 +41,9 @@ def credential(value: str) -> str:
 class Mask:
     """Knows some secrets by value."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], word: str = MASK) -> None:
+        """`word`: what stands in their place."""
+        self._word = word
         longest_first = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         self._known = re.compile(
             "|".join(one for secret in longest_first for one in _spellings(secret)) or r"(?!)"
@@ -49,7 +51,7 @@ class Mask:
 
     def text(self, text: str) -> str:
         """Any text, without the secrets that are known."""
-        return self._known.sub(MASK, text)
+        return self._known.sub(lambda _: self._word, text)
 
     def header(self, name: str, value: str) -> str:
         """A header's value."""
@@ -94,8 +96,10 @@ def _spellings(secret: str) -> Iterator[str]:
     """Patterns of a text: as it is, or any of its characters escaped as in URLs, JSON or HTML; and in base64."""
     yield "".join(f"(?:{'|'.join(_escapes(c))})" for c in secret)
     raw = secret.encode()
-    yield re.escape(base64.b64encode(raw).decode().rstrip("="))
-    yield re.escape(base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    for before in range(3):  # in base64 with others around it, as in `Basic` credentials: three ways to begin
+        coded = base64.b64encode(bytes(before) + raw)[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6].decode()
+        if before == 0 or len(coded) >= TELLING:
+            yield from {re.escape(coded), re.escape(coded.replace("+", "-").replace("/", "_"))}
 
 
 def _escapes(c: str) -> set[str]:
