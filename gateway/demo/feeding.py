@@ -1,6 +1,6 @@
 """All of a data set to every vendor, as any shop would tell it: over HTTP, to the gateway that runs.
 
-set up      Xayn's indexed properties, a strategy for Personalization
+set up      Xayn's indexed properties, a strategy for Personalization (a rule for Algolia once it has the items)
 tell        POST /v1/items ▸ PUT /v1/users/… ▸ POST /v1/events       accepted, on disk
 wait        until nothing waits for any vendor any more: GET /v1/providers
 train       POST /v1/training, until answers are more than what is popular
@@ -27,6 +27,7 @@ from gateway.demo.places import Ports
 from gateway.demo.progress import Bars
 from gateway.events.routes import can, objection
 from gateway.model.activity import Event
+from gateway.server.endpoints.controlling import RULE, STRATEGY
 
 T = TypeVar("T")
 
@@ -41,18 +42,6 @@ TRAINING_LOOK: Final = 0.2
 
 INDEXED: Final = {"title": "keyword", "genre": "keyword[]", "year": "number"}
 """What Xayn may filter on must be said before items come (its document: "indexed properties")."""
-STRATEGY: Final = {
-    "events": [
-        {"name": "view", "type": "view", "score": 5},
-        {"name": "add_to_cart", "type": "conversion", "score": 25},
-        {"name": "purchase", "type": "conversion", "score": 50},
-    ],
-    "facets": [{"name": "genre", "score": 100}],
-    "impact": 50,
-}
-"""Makes profiles at Personalization out of the events that Insights gets."""
-
-
 class Gateway:
     """The gateway that runs, as its callers know it."""
 
@@ -154,6 +143,12 @@ class Gateway:
             len(data.people) if keeps and can(adapter, "put_users") else 0,
             sum(objection(adapter, one, now) is None for one in events) if name in self.told else 0,
         )
+
+    async def add_a_rule(self) -> None:
+        """The one that the examples of the documents are about. Raises Mishap."""
+        for name, adapter in self.adapters.items():
+            if type(adapter).has("put_rules"):
+                await self.ask("POST", f"/v1/rules/similar_items/batch?provider={name}", 202, {"rules": [RULE]})
 
     # --- train
     async def train(self, user: str) -> None:

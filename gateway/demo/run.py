@@ -144,6 +144,7 @@ async def _feed(ports: Ports, loaded: Loaded, data: Data, whom: Known, voice: Vo
         with voice.feeding() as bars:
             await gateway.tell(data, events)
             await gateway.until_told(data, events, bars)
+        await gateway.add_a_rule()
         await gateway.train(whom.user)
 
 
