@@ -132,10 +132,10 @@ async def test_what_shares_nothing_with_anything_is_no_answer(store: SqliteStore
 
 async def test_bought_together_is_not_viewed_together(store: SqliteStore, memory: Memory) -> None:
     await open_shop(store)
-    views = [did(f"v{n}", "view", "d0", "d5") for n in range(30)]
+    views = [did(f"v{n}", "view", "d0", "d5") for n in range(400)]
     await store.note_activity([*views, *buyers([("d0", "c1")] * 8)])
     assert ids(await memory.recall(question("bought_together", "d0")))[0] == "c1"
-    assert "d5" in ids(await memory.recall(question("similar_items", "d0", count=2)))
+    assert ids(await memory.recall(question("similar_items", "d0")))[0] == "d5"
 
 
 async def test_for_you_follows_the_users_own_last_items(store: SqliteStore, memory: Memory) -> None:
