@@ -415,6 +415,16 @@ async def test_rows_leave_in_steps_and_everybody_learns_anew(
     assert forgotten > 0
 
 
+async def test_a_small_file_keeps_fewer_rows(tmp_path: Path) -> None:
+    """So that what is learned never keeps out what is to be delivered."""
+    small = await SqliteStore.open(str(tmp_path / "small.db"), max_bytes=2**20)
+    for n in range(40):
+        await small.note_activity([did(f"user-{n}", "view", *(f"item-{n}-{m}" for m in range(50)))])
+    rows = (await small.db.run(small.db.connection.execute("SELECT count(*) FROM user_items").fetchone))[0]
+    await small.close()
+    assert 300 < rows < 450
+
+
 async def test_the_retention_takes_whole_hours(store: SqliteStore) -> None:
     await store.note_activity([did("u", "view", f"i{n}", days=n / 24) for n in (5, 3, 1)])
 

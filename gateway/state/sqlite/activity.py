@@ -22,6 +22,10 @@ from gateway.state.sqlite.database import Database
 
 ROWS: Final = 1_000_000
 """What is kept of what users did; a quarter more before the oldest go, so that they go rarely."""
+ROW_BYTES: Final = 400
+"""What a row takes with its indexes, at most: ids are mostly short."""
+PART: Final = 8
+"""Of a bounded file the rows may take an eighth: what waits for vendors needs the rest."""
 STEP: Final = 3600.0
 """Seconds: the retention takes away an hour's rows at once."""
 ROWS_AN_ITEM: Final = 4
@@ -70,9 +74,10 @@ def _dropped(db: Database, rows: int) -> None:
 
 
 def _keep_within_bounds(db: Database) -> None:
+    rows = ROWS if db.max_bytes is None else min(ROWS, db.max_bytes // (PART * ROW_BYTES))
     first, last = db.connection.execute("SELECT min(seq), max(seq) FROM user_items").fetchone()
-    if first is not None and last - first >= ROWS + ROWS // 4:
-        _dropped(db, db.connection.execute("DELETE FROM user_items WHERE seq <= ?", (last - ROWS,)).rowcount)
+    if first is not None and last - first >= rows + rows // 4:
+        _dropped(db, db.connection.execute("DELETE FROM user_items WHERE seq <= ?", (last - rows,)).rowcount)
 
 
 def _rating(event: Event) -> float | None:
