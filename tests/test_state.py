@@ -47,7 +47,7 @@ async def tell_all(store: SqliteStore, provider: str = "a") -> None:
 async def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
     store = await SqliteStore.open(f"{tmp_path}/deep/state.db")
     await accept(store, happened(1))
-    for file in sorted((tmp_path / "deep").iterdir()):  # noqa: ASYNC240  # a test has nothing else to do
+    for file in sorted((tmp_path / "deep").iterdir()):  # a test has nothing else to do
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     await store.close()
 

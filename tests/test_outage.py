@@ -1,0 +1,118 @@
+"""One vendor down under a steady stream: the others hear in time, memory stays flat, the backlog is worked off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.test_kill import Gateway, Vendor, configuration, listening
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Down(Vendor):
+    """Answers 503 while it is down, and notes when each event arrived."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.down = False
+        self.fails = False
+
+    async def _event(self, request: web.Request) -> web.StreamResponse:
+        if self.down:
+            return web.json_response({"message": "down"}, status=503)
+        return await super()._event(request)
+
+
+def happened(id_: str) -> dict[str, object]:
+    """Named by its item, too."""
+    return {"id": id_, "type": "view", "user": {"id": f"u{int(id_) % 50}"}, "items": [id_]}
+
+
+def memory(gateway: Gateway) -> int:
+    """Resident bytes of the gateway's process."""
+    assert gateway._process is not None
+    return int(Path(f"/proc/{gateway._process.pid}/statm").read_text().split()[1]) * PAGE
+
+
+async def stream(url: str, rate: float, seconds: float, sent: dict[str, float], gateway: Gateway) -> list[int]:
+    """Post so many events a second; the memory that was taken meanwhile, second by second."""
+    taken: list[int] = []
+    batch = max(1, round(rate / 10))
+    async with aiohttp.ClientSession() as session:
+        began = time.monotonic()
+        while (now := time.monotonic()) - began < seconds:
+            ids = [f"{len(sent) + n:07}" for n in range(batch)]
+            sent |= dict.fromkeys(ids, now)
+            events = [happened(id_) for id_ in ids]
+            async with session.post(f"{url}/v1/events", json={"events": events}) as answer:
+                assert answer.status == 202, await answer.text()
+            if len(taken) < now - began:
+                taken.append(memory(gateway))
+            await asyncio.sleep(max(0.0, began + len(sent) / rate - time.monotonic()))
+    return taken
+
+
+async def outage(directory: Path, *, rate: float, down: float, grows: int) -> None:
+    up, ill = Down(), Down()
+    async with listening(up.app()) as one, listening(ill.app()) as two:
+        file, url = configuration(directory, {"first": one, "second": two})
+        gateway = Gateway(file)
+        await gateway.start()
+        await until_up(url)
+        sent: dict[str, float] = {}
+        await stream(url, rate, 3, sent, gateway)
+        ill.down = True
+        taken = await stream(url, rate, down, sent, gateway)
+        backlog = len(sent) - len(ill.answered)
+        ill.down = False
+        async with asyncio.timeout(60 + backlog / 50):
+            while not (sent.keys() <= up.answered.keys() & ill.answered.keys()):  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.05)
+        assert await gateway.end(signal.SIGTERM) == 0
+    lags = sorted(up.answered[id_][0][0] - at for id_, at in sent.items())
+    assert lags[-1] < 2.0, lags[-5:]
+    assert backlog > rate * down / 2
+    quarter = max(1, len(taken) // 4)
+    assert min(taken[-quarter:]) - max(taken[:quarter]) < grows
+    late = [int(id_) for _, id_ in ill.arrived if sent[id_] > sent[f"{len(sent) - backlog:07}"]]
+    window = 200  # subjects that are put off, and lanes, may change places; the whole is from old to new
+    assert all(abs(place - rank) < window for place, rank in enumerate(ranks(late)))
+
+
+def ranks(numbers: list[int]) -> list[int]:
+    place = {number: rank for rank, number in enumerate(sorted(numbers))}
+    return [place[number] for number in numbers]
+
+
+async def until_up(url: str) -> None:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"{url}/openapi.json"):
+                    return
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+
+
+async def test_one_vendor_down_for_a_while(tmp_path: Path) -> None:
+    await outage(tmp_path, rate=50, down=8, grows=8_000_000)
+
+
+@pytest.mark.more("long faults")
+@pytest.mark.timeout(240)
+async def test_one_vendor_down_for_a_minute(tmp_path: Path) -> None:
+    await outage(tmp_path, rate=50, down=60, grows=8_000_000)
+
+
+@pytest.mark.more("long faults")
+@pytest.mark.timeout(1800)
+async def test_one_vendor_down_for_ten_minutes(tmp_path: Path) -> None:
+    await outage(tmp_path, rate=200, down=600, grows=20_000_000)
