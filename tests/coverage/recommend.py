@@ -48,7 +48,7 @@ DOCUMENT: Final = Document(
                 row(
                     "API clients",
                     because(
-                        "the gateway is one; official ones ask the emulated vendor in `test_sandbox_algolia_clients`"
+                        "the gateway is one; `test_sandbox_algolia_clients` has official ones ask the sandbox"
                     ),
                 ),
             ),
