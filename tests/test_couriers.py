@@ -395,3 +395,23 @@ async def test_a_single_refusal_is_the_vendors_word() -> None:
         await one.until_told()
         (letter,) = await one.store.dead_letters("vendor", 5)
         assert letter.reason == "refused with 400"
+
+
+async def test_no_event_overtakes_an_item_that_is_on_its_way_for_the_first_time() -> None:
+    """Some vendors ignore what happens to items that they do not know yet."""
+    async with road() as one:
+        desk = one.vendor("vendor", 5)
+        await one.accept(happened("before", "u0"))
+        for n in range(12):
+            await one.put("item", f"i{n}")
+        await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(12)))
+        await one.until_told()
+        assert desk.arrived[0] == "before"
+        assert max(desk.arrived.index(f"i{n}") for n in range(12)) < min(
+            desk.arrived.index(f"e{n}") for n in range(12)
+        )
+        desk.fails = lambda ids: Failed("500") if "poor" in ids else None
+        await one.put("item", "poor")
+        await one.accept(happened("after", "u1"))
+        await one.time.passes(10)
+        assert "after" in desk.arrived and "poor" not in desk.arrived  # tried once: it holds up nobody any more

@@ -4,8 +4,10 @@
                  │       └ busy: under way, so all of u2 waits
                  └ due later: so all of u1 waits
 
-Order is kept within a subject (a user, or an item), and nowhere else: what one subject waits for holds up no
-other. A load is one call's: errands of one kind, the oldest that may go first. Pure: no clock, no I/O.
+Order is kept within a subject (a user, or an item): what one subject waits for holds up no other. Only that no
+event overtakes an item that is on its way for the first time, because some vendors ignore what happens to items
+that they do not know. A load is one call's: errands of one kind, the oldest that may go first. Pure: no clock,
+no I/O.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._errands: OrderedDict[int, Errand] = OrderedDict()
-        self._under_way: dict[int, str] = {}
+        self._under_way: dict[int, Errand] = {}
 
     def __len__(self) -> int:
         """Those that are not under way."""
@@ -39,7 +41,7 @@ class Waiting:
     @property
     def busy(self) -> set[str]:
         """The subjects of what is under way."""
-        return set(self._under_way.values())
+        return {errand.subject for errand in self._under_way.values()}
 
     def add(self, errands: Iterable[Errand]) -> None:
         """Those that follow, in order; what is at hand or under way already is not taken twice."""
@@ -52,9 +54,14 @@ class Waiting:
         held = self.busy
         load: list[Errand] = []
         refs: set[str] = set()
+        new_item = min((one.seq for one in self._under_way.values() if _is_new_item(one)), default=None)
         for errand in self._errands.values():
+            if errand.kind == "event" and new_item is not None and errand.seq > new_item:
+                held.add(errand.subject)
             if errand.subject in held:
                 continue
+            if _is_new_item(errand) and new_item is None and not (load and load[0].kind == errand.kind):
+                new_item = errand.seq
             fits = errand.due <= now and errand.ref not in refs and (not load or _together(load[0], errand))
             if not fits:
                 held.add(errand.subject)
@@ -80,7 +87,7 @@ class Waiting:
     def _begin(self, load: Iterable[Errand]) -> None:
         for errand in load:
             del self._errands[errand.seq]
-            self._under_way[errand.seq] = errand.subject
+            self._under_way[errand.seq] = errand
 
     def over(self, load: Iterable[Errand], back: Iterable[Errand] = ()) -> None:
         """A load is no longer under way; these of it wait again, at their place."""
@@ -109,6 +116,10 @@ class Waiting:
     def clear(self) -> None:
         """Nothing is at hand any more; what is under way stays so."""
         self._errands.clear()
+
+
+def _is_new_item(errand: Errand) -> bool:
+    return errand.kind == "put_item" and not errand.attempts
 
 
 def _together(first: Errand, errand: Errand) -> bool:
