@@ -42,6 +42,8 @@ TRAINING_LOOK: Final = 0.2
 
 INDEXED: Final = {"title": "keyword", "genre": "keyword[]", "year": "number"}
 """What Xayn may filter on must be said before items come (its document: "indexed properties")."""
+
+
 class Gateway:
     """The gateway that runs, as its callers know it."""
 

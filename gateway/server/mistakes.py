@@ -141,15 +141,22 @@ def _sentence(error: Any) -> str:
         case "enum":
             return f"must be one of {', '.join(map(str, bound))}"
         case "minimum" | "maximum":
-            low, high = error.schema.get("minimum"), error.schema.get("maximum")
-            return f"must be {low}..{high}" if None not in (low, high) else f"must be {error.validator} {bound}"
+            return f"must be {_bounds(error.schema, 'imum')}"
         case "minLength" | "maxLength":
-            return f"must have {error.schema.get('minLength', 0)}..{error.schema.get('maxLength', '')} characters"
+            return f"must have {_bounds(error.schema, 'Length')} characters"
         case "minItems" | "maxItems":
-            return f"must have {error.schema.get('minItems', 0)}..{error.schema.get('maxItems', '')} entries"
+            return f"must have {_bounds(error.schema, 'Items')} entries"
         case "pattern":
             return f"must match {bound}"
         case "format":
             return "must be an RFC 3339 date-time with an offset" if bound == "date-time" else f"must be a {bound}"
         case _:
             return str(error.message)[:200]
+
+
+def _bounds(schema: dict[str, Any], of: str) -> str:
+    """`1..100`, `at least 1`, `at most 100`; what is counted has none less than 0."""
+    low, high = schema.get(f"min{of}", None if of == "imum" else 0), schema.get(f"max{of}")
+    if high is None:
+        return f"at least {low}"
+    return f"at most {high}" if low is None else f"{low}..{high}"
