@@ -7,9 +7,9 @@
                                           order is kept within a subject: gateway.events.waiting
 
 What fails waits, alone with its subject, longer each time up to `retry.max`; the rest goes on. When nothing goes
-at all (`DOWN` failures in a row) the provider is down: then one errand at a time finds out whether it is back,
-and as soon as it is, everything is due again, the oldest first. A replay (gateway.state.sqlite.replays) comes
-before what waits.
+at all the provider is down (gateway.events.pace): then one errand at a time finds out whether it is back, and as
+soon as it is, everything is due again, the oldest first. A replay (gateway.state.sqlite.replays) comes before what
+waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Final, Protocol
-from uuid import uuid4
 
 import structlog
 from msgspec.structs import replace
@@ -28,6 +27,8 @@ from msgspec.structs import replace
 from gateway.config.traffic import Events
 from gateway.deadline import Clock
 from gateway.errors import ProviderError, Throttled
+from gateway.events.lease import Lease
+from gateway.events.pace import Pace
 from gateway.events.routes import keeps, objection
 from gateway.events.telling import REJECTED, Credits, Teller, Told
 from gateway.events.waiting import Waiting
@@ -44,13 +45,6 @@ WINDOW: Final = 1000
 """Errands at hand, at most; the rest stays in the store, so that a backlog costs no memory."""
 LOOK: Final = 0.5
 """Seconds between two looks at the store where nobody calls: other processes accept events too."""
-LEASE: Final = 5.0
-"""Seconds for which the right to be this provider's courier is held; so long others wait after a kill."""
-RENEW: Final = 1.5
-SAFE: Final = 1.0
-"""Seconds before the lease's end in which nothing more is begun."""
-DOWN: Final = 3
-"""Failures in a row after which the provider counts as down."""
 SETTLED: Final = 5
 """Further tries to note what was told."""
 PART: Final = 200
@@ -85,10 +79,8 @@ class Courier:
         self._teller = Teller(provider, credits_of, wall)
         self._hash_of = hash_of
         self._clock, self._wall, self._sleep = clock, wall, sleep
-        self._rng = rng or Random()  # noqa: S311  # jitter, no secret
-        self._holder = uuid4().hex
-        self._held_until = float("-inf")
-        self._renewed = float("-inf")
+        self._pace = Pace(settings.retry, clock, rng or Random())  # noqa: S311  # jitter, no secret
+        self._lease = Lease(f"courier {self.name}", store, clock, wall)
         self._waiting = Waiting()
         self._last = 0
         self._all_at_hand = False
@@ -96,10 +88,6 @@ class Courier:
         self._replay: Replay | None = None
         self._replaying = False
         self._replay_rate: Rate | None = None
-        self._failures = 0
-        self._down = 0
-        """Attempts in a row since it counts as down; 0: it works, as far as is known."""
-        self._pause_until = float("-inf")
         self._again_in: float | None = None
         self._called = asyncio.Event()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -115,6 +103,7 @@ class Courier:
         """The same account, configured anew."""
         self._teller.provider = provider
         self.settings = settings
+        self._pace.retry = settings.retry
 
     def forget(self, subject: str) -> None:
         """What waits for this subject was dropped from the store."""
@@ -133,15 +122,10 @@ class Courier:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
-        if self._held_until > self._clock():
-            try:
-                await self._store.hand_back(self._lease, self._holder)
-            except StoreError as error:
-                log.warning("lease not handed back", provider=self.name, error=str(error))
-
-    @property
-    def _lease(self) -> str:
-        return f"courier {self.name}"
+        try:
+            await self._lease.hand_back()
+        except StoreError as error:
+            log.warning("lease not handed back", provider=self.name, error=str(error))
 
     # --- the loop
     async def run(self) -> None:
@@ -165,21 +149,13 @@ class Courier:
 
     async def _holds(self) -> bool:
         """Is this the process that may tell this provider?"""
-        now = self._clock()
-        if now < self._renewed + RENEW:
-            return self._held()
-        self._renewed, held_before = now, self._held()
-        if await self._store.lease(self._lease, self._holder, LEASE, self._wall()):
-            self._held_until = now + LEASE
-            if not held_before:
-                self.call()  # so far only a look was taken at what there is
-            return True
-        self._held_until = float("-inf")
-        self._start_over()  # another is at work: what is at hand here is his
-        return False
-
-    def _held(self) -> bool:
-        return self._clock() < self._held_until - SAFE
+        held_before = self._lease.held
+        if not await self._lease.hold():
+            self._start_over()  # another is at work: what is at hand here is his
+            return False
+        if not held_before:
+            self.call()  # so far only a look was taken at what there is
+        return True
 
     def _start_over(self) -> None:
         self._waiting.clear()
@@ -195,7 +171,7 @@ class Courier:
             return
         if self._replaying and self._replay is not None and self._replay.stage != "done":
             await self._go_on_with_replay()
-        room = WINDOW - len(self._waiting) if self._held() else 1
+        room = WINDOW - len(self._waiting) if self._lease.held else 1
         errands = await self._store.errands(self.name, self._last, room, replayed=self._replaying)
         self._waiting.add(map(self._not_put_off_too_long, errands))
         self._all_at_hand = not errands
@@ -229,7 +205,7 @@ class Courier:
     # --- loads
     def _launch(self) -> None:
         while len(self._lanes) < self._most_lanes() and not self._stopping:
-            probe = self._down > 0
+            probe = self._pace.down
             load = self._next_load()
             if not load:
                 return
@@ -243,14 +219,14 @@ class Courier:
 
     def _most_lanes(self) -> int:
         """Below the provider's bound of writes, so that no lane of ours is passed over for another's sake."""
-        return 1 if self._down else min(LANES, max(1, self._teller.provider.settings.max_in_flight // 2))
+        return 1 if self._pace.down else min(LANES, max(1, self._teller.provider.settings.max_in_flight // 2))
 
     def _next_load(self) -> list[Errand]:
         now = self._wall()
-        if (pause := self._pause_until - self._clock()) > 0:
+        if pause := self._pace.wait():
             self._again_in = pause
             return []
-        if self._down:
+        if self._pace.down:
             return self._waiting.take_one()
         most = min(self.settings.batch, max(1, self._teller.provider.adapter.events_per_call))
         load = self._waiting.take(most, now)
@@ -283,7 +259,7 @@ class Courier:
                 back = await self._told(here, probe)
         except StoreError as error:
             log.warning("delivery waits for the store", provider=self.name, error=str(error))
-            self._pause(self.settings.retry.first)
+            self._pace.pause(self._pace.delay(1))
             self._start_over()  # whatever was settled or not stands there
         except BaseException:
             self._start_over()
@@ -333,46 +309,27 @@ class Courier:
 
     # --- when it fails
     def _works(self) -> None:
-        if self._down:
+        if self._pace.works():
             self._waiting.all_due()
-        self._failures = self._down = 0
-        self._pause_until = float("-inf")
 
     async def _put_off(self, told: Told, probe: bool) -> list[Errand]:
         """What is left of a load: later, and later each time."""
         error = told.error
         if isinstance(error, Throttled):
-            self._pause(error.retry_after)
+            self._pace.pause(error.retry_after)
             return told.left
         if isinstance(error, StoreError):
-            self._pause(self._delay(1))
+            self._pace.pause(self._pace.delay(1))
             return told.left
-        if error is not None and not error.asked:  # its breaker says that it is down
-            self._down = self._down or 1
-            self._pause(self._delay(1))
+        if error is not None and not error.asked:
+            self._pace.is_down()
             return told.left
         log.warning("delivery failed", provider=self.name, kind=told.left[0].kind, error=str(error))
-        self._failed(probe)
+        self._pace.failed(probe=probe)
         now = self._wall()
         left = [
-            replace(errand, attempts=errand.attempts + 1, due=now + self._delay(errand.attempts + 1))
+            replace(errand, attempts=errand.attempts + 1, due=now + self._pace.delay(errand.attempts + 1))
             for errand in told.left
         ]
         await self._store.postpone(left)
         return left
-
-    def _failed(self, probe: bool) -> None:
-        """One failure may be one thing's own fault; several in a row are the provider's."""
-        self._failures += 1
-        if probe or (not self._down and self._failures >= DOWN):
-            self._down += 1
-            self._pause(self._delay(self._down))
-
-    def _delay(self, attempt: int) -> float:
-        """Seconds before the next attempt: doubled each time, up to `retry.max`, half of it at random."""
-        retry = self.settings.retry
-        longest = min(retry.max, retry.first * 2.0 ** min(attempt - 1, 32))
-        return longest * self._rng.uniform(0.5, 1)
-
-    def _pause(self, seconds: float) -> None:
-        self._pause_until = max(self._pause_until, self._clock() + seconds)
