@@ -136,6 +136,16 @@ def test_lists_of_what_a_provider_cannot_take(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [("", "origins and no rate"), (", rate: 5/s", "origins"), (", origins: ['https://x']", "rate")],
+)
+def test_a_key_for_pages_that_everybody_can_use(tmp_path: Path, more: str, lacks: str) -> None:
+    key = f"{{sha256: {HEX}, scopes: [events], publishable: true{more}}}"
+    (hazard,) = said(tmp_path, MINIMAL + f"auth: {{api_keys: {{beacon: {key}}}}}")
+    assert hazard == f"6: warning: auth.api_keys.beacon: is publishable and has no {lacks}: everybody can use it"
+
+
 def test_signing_keys_that_are_short(tmp_path: Path) -> None:
     (hazard,) = said(tmp_path, MINIMAL + 'server: {signing_keys: ["${KEY}", "${TOKEN}"]}')
     assert hazard == "6: warning: server.signing_keys[1]: is shorter than 32 bytes"

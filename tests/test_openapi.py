@@ -92,7 +92,10 @@ def _examples(response: Object) -> Object:
 
 @every
 def test_the_scope_is_said(endpoint: Endpoint) -> None:
-    wanted = [{"bearer": [endpoint.scope]}, {"apiKey": [endpoint.scope]}] if endpoint.scope else []
+    schemes = (
+        ("bearer", "apiKey", *(("publishableKey",) if endpoint.key_in_query else ())) if endpoint.scope else ()
+    )
+    wanted = [{name: [endpoint.scope]} for name in schemes]
     assert operation(endpoint)["security"] == wanted
     assert ("servers" in operation(endpoint)) == endpoint.admin
 
@@ -382,7 +385,7 @@ async def test_documents_need_no_credentials_and_the_rest_does(gateway: Served) 
 
 @on_sockets
 async def test_both_credentials_that_are_described_are_taken(gateway: Served) -> None:
-    assert set(DOCUMENT["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert set(DOCUMENT["components"]["securitySchemes"]) == {"bearer", "apiKey", "publishableKey"}
     for headers in ({"Authorization": f"Bearer {KEY}"}, {"X-Api-Key": KEY}):
         async with aiohttp.ClientSession(headers=headers) as session:
             answer = await example_of(Served(gateway.url, "", session), BY_NAME["search"])

@@ -183,6 +183,17 @@ def _short_keys(loaded: Loaded) -> Iterator[Wrong]:
             yield Wrong(("server", "signing_keys", index), f"is shorter than {SIGNING_KEY_BYTES} bytes")
 
 
+def _published_to_all(loaded: Loaded) -> Iterator[Wrong]:
+    """A key that everybody can read should at least be of use to one's own pages alone, and only so often."""
+    auth = loaded.configuration.auth
+    for name, key in (auth.api_keys if auth else {}).items():
+        lacking = [word for word, given in (("origins", key.origins), ("rate", key.rate)) if given is None]
+        if key.publishable and lacking:
+            what = " and no ".join(lacking)
+            yield Wrong(("auth", "api_keys", name), f"is publishable and has no {what}: everybody can use it")
+
+
 CHECKS: Final[tuple[Callable[[Loaded], Iterator[Wrong]], ...]] = (
     _can_be_down, _no_weight, _too_slow, _plain_secrets, _idle, _cannot, _short_keys,
+    _published_to_all,
 )  # fmt: skip

@@ -106,6 +106,7 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         when=(
             "Neither `Authorization: Bearer …` nor `X-Api-Key` was sent.",
             "The key or token is mistyped, withdrawn or expired.",
+            "The token is signed by a key that its issuer has only just published: `Retry-After` says so.",
         ),
         callers="Send the key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. A token that has expired "
         "must be renewed; repeating the request with the same credentials does not help.",
@@ -171,7 +172,14 @@ EXPLAINED: Final[dict[type[GatewayError], Explained]] = {
         "caller can slow down before it is refused.",
         ops="A caller's rate stands beside its key (`auth.api_keys.<name>.rate`), and is divided among the "
         "workers.",
-        example=errors.RateLimited("the rate of these credentials is spent", headers={"Retry-After": "1"}),
+        example=errors.RateLimited(
+            "the rate of these credentials is spent",
+            headers={
+                "Retry-After": "1",
+                "RateLimit-Policy": '"default";q=200;w=1',
+                "RateLimit": '"default";r=0;t=1',
+            },
+        ),
     ),
     errors.NoProviderCan: Explained(
         means="No provider that may be asked can serve what was asked for.",

@@ -63,8 +63,14 @@ IN_ANSWERS: Final[dict[str, Header]] = {
     "WWW-Authenticate": Header("What credentials are wanted.", 'Bearer realm="gateway"'),
     "Allow": Header("The methods that the path takes.", "GET, HEAD, POST"),
     "Retry-After": Header("Seconds after which another try makes sense.", 1, WHOLE),
-    "RateLimit": Header("What is left of the caller's rate.", '"caller";r=0;t=1', always=False),
-    "RateLimit-Policy": Header("The caller's rate.", '"caller";q=200;w=1', always=False),
+    "RateLimit": Header(
+        "What is left of the caller's rate: `r` requests, all of it in `t` seconds.",
+        '"default";r=0;t=1',
+        always=False,
+    ),
+    "RateLimit-Policy": Header(
+        "The caller's rate, where it has one: `q` requests in `w` seconds.", '"default";q=200;w=1', always=False
+    ),
 }
 
 _BY_STATUS: Final = {
@@ -84,12 +90,13 @@ def of_request(endpoint: Endpoint) -> tuple[str, ...]:
 
 def of_answer(endpoint: Endpoint) -> tuple[str, ...]:
     """Those of its good answers."""
+    limits = ("RateLimit", "RateLimit-Policy") if endpoint.scope else ()
     if endpoint.cached:
-        return ("X-Request-Id", "Cache-Status", "Cache-Control", "ETag", "Vary")
+        return ("X-Request-Id", "Cache-Status", "Cache-Control", "ETag", "Vary", *limits)
     if endpoint.also_answers:
-        return ("X-Request-Id", "Cache-Control", "Vary")
+        return ("X-Request-Id", "Cache-Control", "Vary", *limits)
     kept_out = endpoint.media_type == "application/json" and (endpoint.scope or endpoint.admin)
-    return ("X-Request-Id", "Cache-Control") if kept_out else ("X-Request-Id",)
+    return ("X-Request-Id", "Cache-Control", *limits) if kept_out else ("X-Request-Id", *limits)
 
 
 def of_problem(status: int) -> tuple[str, ...]:

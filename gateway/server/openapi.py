@@ -30,6 +30,13 @@ CREDENTIALS: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key, or a JWT where one is configured."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A key."},
 }
+IN_QUERY: Final = {
+    "publishableKey": {
+        "type": "apiKey", "in": "query", "name": "key",
+        "description": "A key that is `publishable`: it may stand in pages, and here in a URL, because a "
+        "browser's `sendBeacon` can set no header.",
+    },
+}  # fmt: skip
 
 
 REFERRED: Final = (
@@ -75,7 +82,7 @@ def described(endpoints: Sequence[Endpoint]) -> Object:
         "paths": paths,
         "components": {
             "schemas": named,
-            "securitySchemes": CREDENTIALS,
+            "securitySchemes": CREDENTIALS | IN_QUERY,
             "headers": {name: _header(one) for name, one in headers.IN_ANSWERS.items()},
             "parameters": {name: _parameter(name, one) for name, one in headers.IN_REQUESTS.items()},
             "examples": _examples(),
@@ -109,7 +116,7 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Object], named: Object) ->
         "tags": [tag(endpoint)],
         "summary": endpoint.about,
         "parameters": [*_parameters(endpoint, named)],
-        "security": [{name: [endpoint.scope]} for name in CREDENTIALS] if endpoint.scope else [],
+        "security": [{name: [endpoint.scope]} for name in _credentials(endpoint)],
         "responses": _responses(endpoint, schemas),
     }
     if endpoint.takes is not None:
@@ -119,6 +126,12 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Object], named: Object) ->
     if endpoint.admin:
         operation["servers"] = [ADMIN]
     return operation
+
+
+def _credentials(endpoint: Endpoint) -> tuple[str, ...]:
+    if endpoint.scope is None:
+        return ()
+    return (*CREDENTIALS, *IN_QUERY) if endpoint.key_in_query else (*CREDENTIALS,)
 
 
 def _parameters(endpoint: Endpoint, named: Object) -> Iterable[Object]:

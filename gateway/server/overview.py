@@ -23,8 +23,9 @@ vendor: which of them answers, and which stands in for it, is the configuration'
 One gateway serves one tenant: keys differ in rights, never in data. A request is **personal** when it names a
 user, a history or `exclude_seen`.
 
-Credentials are `Authorization: Bearer <key>` or `X-Api-Key: <key>`, and each has scopes. Without `auth` in the
-configuration every caller has every scope, and only this machine may call.
+Credentials are `Authorization: Bearer <key or token>` or `X-Api-Key: <key>`, and each has scopes; a publishable
+key may also stand in `?key=` of `POST /v1/events`. A token may speak for one user alone, who is filled in where a
+request names none. Without `auth` in the configuration every caller has every scope, and only this machine may call.
 
 Bodies are JSON in UTF-8, sent as `application/json` or untyped. HEAD works where GET does; another method is 405
 with `Allow`. Whether an answer came from the cache stands in `Cache-Status` and not in the body. Every error is
