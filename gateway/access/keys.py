@@ -49,12 +49,12 @@ class Keys:
         self._keys: dict[bytes, Key] = {}
         for name, key in written.items():
             rate = None if key.rate is None else key.rate / workers
-            known = before._keys.get(_digest_of(key)) if before else None
+            known = before._keys.get(key.digest) if before else None
             if known is not None and (known.caller.name, known.rate) == (name, rate):
                 limit = known.caller.limit
             else:
                 limit = None if rate is None else Limit(rate, clock)
-            self._keys[_digest_of(key)] = Key(
+            self._keys[key.digest] = Key(
                 Caller(
                     name,
                     frozenset(key.scopes),
@@ -89,10 +89,3 @@ class Keys:
 def digest(given: str) -> bytes:
     """The SHA-256 of what a request carries."""
     return hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
-
-
-def _digest_of(key: ApiKey) -> bytes:
-    if key.sha256 is not None:
-        return bytes.fromhex(key.sha256)
-    assert key.key is not None  # noqa: S101  # one of them is given
-    return digest(key.key.get_secret_value())

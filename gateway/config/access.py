@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Final, Literal, get_args
 
 import jwt
@@ -82,6 +83,14 @@ class ApiKey(Settings):
     """Where a browser's requests with it may come from; absent: anywhere. A publishable key that has some is not
     taken without an Origin."""
 
+    @property
+    def digest(self) -> bytes:
+        """The key's SHA-256, however it was given."""
+        if self.sha256 is not None:
+            return bytes.fromhex(self.sha256)
+        assert self.key is not None  # noqa: S101  # one of them is given
+        return sha256(self.key.get_secret_value().encode("utf-8", "surrogateescape")).digest()
+
     @model_validator(mode="after")
     def _one_way(self) -> ApiKey:
         if (self.sha256 is None) == (self.key is None):
@@ -151,9 +160,7 @@ def _check_public_key(pem: str, algorithms: tuple[str, ...]) -> None:
     try:
         key = load_pem_public_key(pem.encode())
     except ValueError:
-        raise ValueError(
-            "`public_key` must be a public key in PEM (-----BEGIN PUBLIC KEY-----)"
-        ) from None
+        raise ValueError("`public_key` must be a public key in PEM (-----BEGIN PUBLIC KEY-----)") from None
     if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
         raise ValueError(f"`public_key` must have {RSA_BITS} bits or more")
     for algorithm in algorithms:

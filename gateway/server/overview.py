@@ -25,7 +25,8 @@ user, a history or `exclude_seen`.
 
 Credentials are `Authorization: Bearer <key or token>` or `X-Api-Key: <key>`, and each has scopes; a publishable
 key may also stand in `?key=` of `POST /v1/events`. A token may speak for one user alone, who is filled in where a
-request names none. Without `auth` in the configuration every caller has every scope, and only this machine may call.
+request names none. Without `auth` in the configuration every caller has every scope, and only this machine may
+call.
 
 Bodies are JSON in UTF-8, sent as `application/json` or untyped. HEAD works where GET does; another method is 405
 with `Allow`. Whether an answer came from the cache stands in `Cache-Status` and not in the body. Every error is
