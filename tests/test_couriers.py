@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Failed, Misconfigured, NotConnected, Refused, Throttled
-from gateway.events.courier import WINDOW
 from gateway.events.lease import LEASE
 from gateway.events.pace import DOWN
+from gateway.events.supply import WINDOW
 from gateway.events.waiting import ALONE, Waiting
 from gateway.state.kept import Entry, Errand, EventFilter, Record
 from gateway.state.sqlite import SqliteStore

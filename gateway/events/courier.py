@@ -29,26 +29,19 @@ from gateway.deadline import Clock
 from gateway.errors import ProviderError, Throttled
 from gateway.events.lease import Lease
 from gateway.events.pace import Pace
-from gateway.events.routes import keeps, objection
+from gateway.events.supply import LOOK, Supply
 from gateway.events.telling import REJECTED, Credits, Teller, Told
 from gateway.events.waiting import Waiting
-from gateway.policies.rate import Rate
 from gateway.provider import Provider
-from gateway.state.kept import Errand, Replay, StoreError
+from gateway.state.kept import Errand, StoreError
 from gateway.state.ledger import Ledger
 
 log = structlog.get_logger("gateway.events")
 
 LANES: Final = 8
 """Loads of one provider under way at once: some vendors take one thing a call."""
-WINDOW: Final = 1000
-"""Errands at hand, at most; the rest stays in the store, so that a backlog costs no memory."""
-LOOK: Final = 0.5
-"""Seconds between two looks at the store where nobody calls: other processes accept events too."""
 SETTLED: Final = 5
 """Further tries to note what was told."""
-PART: Final = 200
-"""Things of a replay that are queued at once."""
 
 
 class Hash(Protocol):
@@ -82,12 +75,9 @@ class Courier:
         self._pace = Pace(settings.retry, clock, rng or Random())  # noqa: S311  # jitter, no secret
         self._lease = Lease(f"courier {self.name}", store, clock, wall)
         self._waiting = Waiting()
-        self._last = 0
-        self._all_at_hand = False
-        self._looked = float("-inf")
-        self._replay: Replay | None = None
-        self._replaying = False
-        self._replay_rate: Rate | None = None
+        self._supply = Supply(
+            self.name, store, self._waiting, self._lease, lambda: bool(self._lanes), clock=clock, wall=wall
+        )
         self._again_in: float | None = None
         self._called = asyncio.Event()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -96,7 +86,7 @@ class Courier:
     # --- from outside
     def call(self) -> None:
         """There is something new."""
-        self._all_at_hand = False
+        self._supply.called()
         self._called.set()
 
     def takes_over(self, provider: Provider, settings: Events) -> None:
@@ -142,7 +132,8 @@ class Courier:
 
     async def _at_work(self) -> None:
         """Look for work, and begin as much of it as may be."""
-        await self._refill()
+        self._supply.put_off_at_most = self.settings.retry.max
+        await self._supply.refill(self._teller.provider.adapter)
         self._again_in = None
         if (self._waiting or self._lanes) and await self._holds():
             self._launch()
@@ -151,56 +142,11 @@ class Courier:
         """Is this the process that may tell this provider?"""
         held_before = self._lease.held
         if not await self._lease.hold():
-            self._start_over()  # another is at work: what is at hand here is his
+            self._supply.start_over()  # another is at work: what is at hand here is his
             return False
         if not held_before:
             self.call()  # so far only a look was taken at what there is
         return True
-
-    def _start_over(self) -> None:
-        self._waiting.clear()
-        self._last, self._all_at_hand, self._looked = 0, False, float("-inf")
-
-    # --- what is at hand
-    async def _refill(self) -> None:
-        due = self._clock() - self._looked >= LOOK
-        if due:
-            self._looked = self._clock()
-            await self._look_for_replay()
-        if len(self._waiting) > WINDOW // 2 or (self._all_at_hand and not due):
-            return
-        if self._replaying and self._replay is not None and self._replay.stage != "done":
-            await self._go_on_with_replay()
-        room = WINDOW - len(self._waiting) if self._lease.held else 1
-        errands = await self._store.errands(self.name, self._last, room, replayed=self._replaying)
-        self._waiting.add(map(self._not_put_off_too_long, errands))
-        self._all_at_hand = not errands
-        if errands:
-            self._last = errands[-1].seq
-
-    def _not_put_off_too_long(self, errand: Errand) -> Errand:
-        """The machine's clock may have been set back since."""
-        return errand if errand.due <= self._wall() + self.settings.retry.max else replace(errand, due=0.0)
-
-    async def _look_for_replay(self) -> None:
-        """A replay begins, or all of one has been told."""
-        self._replay = replay = await self._store.replay(self.name)
-        if replay is None or (self._replaying and (self._waiting or self._lanes)):
-            return
-        replaying = replay.stage != "done" or bool(await self._store.errands(self.name, 0, 1, replayed=True))
-        if replaying != self._replaying:
-            log.info("replay begins" if replaying else "replay told", provider=self.name)
-            self._replaying, self._replay_rate = replaying, Rate(replay.rate) if replaying else None
-            self._start_over()
-
-    async def _go_on_with_replay(self) -> None:
-        """The next part, by whoever holds the lease."""
-        if len(self._waiting) >= PART or not await self._holds():
-            return
-        adapter, now = self._teller.provider.adapter, self._wall()
-        self._replay = await self._store.go_on(
-            self.name, keeps(adapter), lambda event: objection(adapter, event, now) is None, PART, now
-        )
 
     # --- loads
     def _launch(self) -> None:
@@ -245,7 +191,8 @@ class Courier:
         fills_in = load[0].accepted_at + self.settings.linger - now
         if len(load) < most and not load[0].attempts and 0 < fills_in <= self.settings.linger:
             return fills_in
-        if self._replay_rate is not None and (wait := self._replay_rate.admit(self._clock(), len(load))):
+        rate = self._supply.rate
+        if rate is not None and (wait := rate.admit(self._clock(), len(load))):
             return wait
         return None
 
@@ -260,9 +207,9 @@ class Courier:
         except StoreError as error:
             log.warning("delivery waits for the store", provider=self.name, error=str(error))
             self._pace.pause(self._pace.delay(1))
-            self._start_over()  # whatever was settled or not stands there
+            self._supply.start_over()  # whatever was settled or not stands there
         except BaseException:
-            self._start_over()
+            self._supply.start_over()
             raise
         finally:
             self._waiting.over(load, back)
