@@ -27,6 +27,7 @@ test-all: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.events
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
