@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.test_kill import Gateway, Vendor, configuration, listening
+from tests.test_kill import Gateway, Vendor, configuration, listening, until_up
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -90,16 +90,6 @@ async def outage(directory: Path, *, rate: float, down: float, grows: int) -> No
 def ranks(numbers: list[int]) -> list[int]:
     place = {number: rank for rank, number in enumerate(sorted(numbers))}
     return [place[number] for number in numbers]
-
-
-async def until_up(url: str) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(f"{url}/openapi.json"):
-                    return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
 
 
 async def test_one_vendor_down_for_a_while(tmp_path: Path) -> None:
