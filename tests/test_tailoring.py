@@ -68,6 +68,11 @@ class Scene:
     settings: dict[str, Any] = field(default_factory=dict)
     origin: Credentials | None = None
     asked: list[Any] = field(default_factory=list)
+    log: tuple[str, ...] = ()
+    """What the gateway's log says that the user has seen."""
+
+    async def seen(self, users: list[str], limit: int) -> dict[str, tuple[str, ...]]:
+        return {user: self.log[-limit:] for user in users}
 
     async def answer(self, question: Recommend | Search) -> Recommendations:
         placement: Any = SimpleNamespace(
@@ -75,7 +80,9 @@ class Scene:
             hide=frozenset(self.settings.get("hide", ())),
         )
         provider: Any = SimpleNamespace(name="p", adapter=self.adapter, dialect=Dialect(ANY_TEXT, ANY_TEXT, b"k"))
-        asked: Any = SimpleNamespace(placement=placement, question=question, options={}, origin=self.origin)
+        asked: Any = SimpleNamespace(
+            placement=placement, question=question, options={}, origin=self.origin, seen=None
+        )
         asked_type: Asked = asked
         tailor = Tailor(asked_type, provider)
         return await tailor.answer(self._ask, self, Deadline.within(FakeClock(), 5))
@@ -234,6 +241,8 @@ async def test_seen() -> None:
     answer = await mute.answer(similar(user=user, exclude_seen=True))
     assert ids(answer) == ["b", "c"]
     assert any("exclude_seen" in warning for warning in answer.warnings)
+    logged = await Scene(Mute(), log=("b",)).answer(similar(user=user, exclude_seen=True))
+    assert ids(logged) == ["c", "d"]
     shown = await Scene(Mute()).answer(similar(user=user, exclude_seen=False))
     assert any("seen" in warning for warning in shown.warnings)
 
