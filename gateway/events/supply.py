@@ -1,6 +1,6 @@
 """Where one courier's errands come from: what waits in the store, a part at a time; before that a replay's.
 
-    waiting runs low, or somebody calls, or `LOOK` has passed ─▸ a replay? its next part is queued ─▸ read on
+waiting runs low, or somebody calls, or `LOOK` has passed ─▸ a replay? its next part is queued ─▸ read on
 """
 
 from __future__ import annotations
