@@ -88,8 +88,8 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def configuration(directory: Path, vendors: dict[str, str]) -> tuple[Path, str]:
-    """The file, and the URL of the gateway that runs by it."""
+def configuration(directory: Path, vendors: dict[str, str], *, local: bool = True) -> tuple[Path, str]:
+    """The file, and the URL of the gateway that runs by it. `local` learns of every item, and grows with them."""
     port, admin = free_port(), free_port()
     addresses = ("auth_url", "events_url", "client_url", "predictions_url")
     written = {
@@ -103,8 +103,8 @@ def configuration(directory: Path, vendors: dict[str, str]) -> tuple[Path, str]:
             }
             for name, url in vendors.items()
         }
-        | {"local": {"adapter": "local"}},
-        "placements": {"default": {"providers": ["local"]}},
+        | ({"local": {"adapter": "local"}} if local else {}),
+        "placements": {"default": {"providers": ["local" if local else next(iter(vendors))]}},
         "events": {"retry": {"first": "20ms", "max": "200ms"}, "linger": "5ms"},
         "telemetry": {"logs": {"level": "error", "requests": "errors"}},
     }

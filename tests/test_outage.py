@@ -63,7 +63,7 @@ async def stream(url: str, rate: float, seconds: float, sent: dict[str, float], 
 async def outage(directory: Path, *, rate: float, down: float, grows: int) -> None:
     up, ill = Down(), Down()
     async with listening(up.app()) as one, listening(ill.app()) as two:
-        file, url = configuration(directory, {"first": one, "second": two})
+        file, url = configuration(directory, {"first": one, "second": two}, local=False)
         gateway = Gateway(file)
         await gateway.start()
         await until_up(url)
