@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -203,33 +204,44 @@ class Played(msgspec.Struct, frozen=True):
     ids: dict[str, dict[str, str]]
 
 
+@cache
+def _adapter_called(name: str) -> type[Adapter]:
+    adapters = installed()
+    if name not in adapters:
+        raise LookupError(f"no adapter {name!r} is installed; there are {', '.join(sorted(adapters))}")
+    adapter: type[Adapter] = adapters[name].load()
+    return adapter
+
+
 async def play(case: Case, *, strict: bool = True) -> Played:
     """Play a case through the real provider code. `strict=False`: requests are not compared."""
-    adapters = installed()
-    if case.adapter not in adapters:
-        raise LookupError(f"no adapter {case.adapter!r} is installed; there are {', '.join(sorted(adapters))}")
-    adapter: Adapter = adapters[case.adapter].load()(**case.options)
-    settings = ProviderSettings.model_validate(
-        {"properties": case.properties, "pseudonymize": case.pseudonymize, "timeout": "5s"}
-    )
     store = await SqliteStore.open(":memory:")
     try:
-        for entity, pairs in case.ids.items():
-            await store.bind(case.adapter, entity, pairs)  # type: ignore[arg-type]  # a case's word is checked by use
-        wire = Wire(case.exchanges, case.in_any_order) if strict else LenientWire(case.exchanges)
-        provider = _provider(case, adapter, settings, store, wire)
-        result, error = None, None
-        try:
-            result = await _call(case, provider)
-        except ProviderError as failure:
-            error = failure
-        return Played(result, error, wire, await _ids(case, store))
+        return await _play(case, store, case.adapter, strict=strict)
     finally:
         await store.close()
 
 
+async def _play(case: Case, store: SqliteStore, name: str, *, strict: bool) -> Played:
+    """`name`: the provider's; what one has in the store is nothing to another."""
+    adapter = _adapter_called(case.adapter)(**case.options)
+    settings = ProviderSettings.model_validate(
+        {"properties": case.properties, "pseudonymize": case.pseudonymize, "timeout": "5s"}
+    )
+    for entity, pairs in case.ids.items():
+        await store.bind(name, entity, pairs)  # type: ignore[arg-type]  # a case's word is checked by use
+    wire = Wire(case.exchanges, case.in_any_order) if strict else LenientWire(case.exchanges)
+    provider = _provider(case, name, adapter, settings, store, wire)
+    result, error = None, None
+    try:
+        result = await _call(case, provider)
+    except ProviderError as failure:
+        error = failure
+    return Played(result, error, wire, await _ids(case, name, store))
+
+
 def _provider(
-    case: Case, adapter: Adapter, settings: ProviderSettings, store: SqliteStore, wire: Wire
+    case: Case, name: str, adapter: Adapter, settings: ProviderSettings, store: SqliteStore, wire: Wire
 ) -> Provider:
     now = 0.0
 
@@ -241,7 +253,7 @@ def _provider(
         now += seconds
 
     provider = Provider(
-        case.adapter,
+        name,
         adapter,
         settings,
         store,
@@ -311,10 +323,10 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return field.default
 
 
-async def _ids(case: Case, store: SqliteStore) -> dict[str, dict[str, str]]:
+async def _ids(case: Case, name: str, store: SqliteStore) -> dict[str, dict[str, str]]:
     after: dict[str, dict[str, str]] = {}
     for entity, pairs in (case.ids_after or {}).items():
-        after[entity] = await store.lookup(case.adapter, entity, pairs)  # type: ignore[arg-type]  # as above
+        after[entity] = await store.lookup(name, entity, pairs)  # type: ignore[arg-type]  # as above
     return after
 
 
@@ -401,20 +413,27 @@ QUESTIONS: Final = frozenset({"recommend", "search"})
 
 async def check_spoiled(case: Case) -> int:
     """Play a case against the matrix of bad answers; how many were played. Raises AssertionError."""
-    count = 0
-    for name, bad in spoiled(case):
-        played = await play(bad, strict=False)
-        said = _everything_said(played)
-        for secret in case.secrets:
-            assert secret not in said, f"{case}, {name}: a secret is in {said!r}"  # noqa: S101  # for tests
-        if played.error is None and case.call in QUESTIONS:
-            other_way = len(case.exchanges) > 1 and plain(played.result) == case.result
-            leaves = " leaves are " in name
-            assert other_way or leaves or _is_empty(played.result), (  # noqa: S101  # for tests
-                f"{case}, {name}: answered {plain(played.result)!r}"
-            )
-        count += 1
-    return count
+    store = await SqliteStore.open(":memory:")
+    try:
+        count = 0
+        for name, bad in spoiled(case):
+            count += 1
+            _check_bad(case, name, await _play(bad, store, f"{case.adapter} {count}", strict=False))
+        return count
+    finally:
+        await store.close()
+
+
+def _check_bad(case: Case, name: str, played: Played) -> None:
+    said = _everything_said(played)
+    for secret in case.secrets:
+        assert secret not in said, f"{case}, {name}: a secret is in {said!r}"  # noqa: S101  # for tests
+    if played.error is None and case.call in QUESTIONS:
+        other_way = len(case.exchanges) > 1 and plain(played.result) == case.result
+        leaves = " leaves are " in name
+        assert other_way or leaves or _is_empty(played.result), (  # noqa: S101  # for tests
+            f"{case}, {name}: answered {plain(played.result)!r}"
+        )
 
 
 def _everything_said(played: Played) -> str:
