@@ -72,7 +72,7 @@ class Scene:
     """What the gateway's log says that the user has seen."""
 
     async def seen(self, users: list[str], limit: int) -> dict[str, tuple[str, ...]]:
-        return {user: self.log[-limit:] for user in users}
+        return dict.fromkeys(users, self.log[-limit:])
 
     async def answer(self, question: Recommend | Search) -> Recommendations:
         placement: Any = SimpleNamespace(
