@@ -187,6 +187,7 @@ async def test_a_bad_file_changes_nothing_and_shows_everywhere(
         assert any(path in mistake and "served.yaml:" in mistake for mistake in mistakes), (path, mistakes)
     assert (await gateway.get("/v1/providers")).json["config"] == ready.json["config"]
     assert "gateway_config_rejected 1.0" in (await gateway.get("/metrics", admin=True)).text
+    await until(lambda: gateway.said("configuration rejected"))
     logged = {line["mistake"] for line in gateway.said("configuration rejected")}
     assert logged >= {*mistakes}
     assert "geheim" not in str(gateway.lines) + ready.text
@@ -249,7 +250,9 @@ async def test_another_address_waits_for_a_restart_and_the_rest_does_not(
         directory, through, placements={"home": {"providers": ["local"]}}, server={"listen": "127.0.0.1:1"}
     )
     for _ in range(2):  # reported as long as it waits
+        taken = len(gateway.said("configuration taken"))
         await gateway.takes(moved)
+        await until(lambda before=taken: len(gateway.said("configuration taken")) > before)  # the line comes last
         assert (
             "server.listen: changed, which needs a restart" in gateway.said("configuration taken")[-1]["changes"]
         )
