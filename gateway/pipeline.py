@@ -12,7 +12,6 @@ cached too; a stale one is tried after *all* providers failed.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping, Sequence
 from math import floor
@@ -82,7 +81,6 @@ class Pipeline:
         *,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
-        rng: random.Random | None = None,
         exposures: Exposures | None = None,
     ) -> None:
         self.plan = plan
@@ -97,7 +95,6 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._wall = wall
-        self._rng = rng or random.Random()  # noqa: S311  # jitter, not secrets
         self._flights: Flights[tuple[CachedAnswer, bool]] = Flights()
 
     # --- phase one

@@ -18,7 +18,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import structlog
@@ -48,8 +48,6 @@ from gateway.token import TokenKeeper
 from gateway.translation import hashed_ids, read, speak, spoken_ids
 from gateway.transport import AiohttpTransport, Transport
 from gateway.units import Duration, Size
-
-T = TypeVar("T")
 
 SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
 MOST_SAID, LONGEST, SHOWN = 20_000, 500, 200
