@@ -1,6 +1,6 @@
 # make demo       the main job, before emulated vendors        PORT ADMIN_PORT SANDBOX_PORT
 # make test       everything that PyPI alone can carry, in minutes
-# make test-all   also what needs Node, nginx, or long faults
+# make test-all   also what needs Chromium, Node, Helm, nginx, or long faults
 # make bench      speed, beside nginx on the same core
 # make lint       ruff and mypy
 # Each makes its own environment first, in .venv; PYTHON names another interpreter (3.11 or newer).
@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/pytest -n auto --dist loadfile
 
-test-all: $(VENV)/.test
+test-all: $(VENV)/.more
 	tests/tools.sh
 	$(BIN)/pytest -n auto --dist loadfile --more
 
@@ -41,7 +41,7 @@ format: $(VENV)/.lint
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Environments grow: what runs, what tests, what lints. Each is made anew when pyproject.toml changes.
+# Environments grow: what runs, what tests, what tests more, what lints. Each is made anew when pyproject.toml changes.
 $(VENV)/.pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…" >&2; exit 1; }
 	@echo "making the environment in $(VENV) with $(PYTHON)"
@@ -56,6 +56,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.pip
 $(VENV)/.test: pyproject.toml | $(VENV)/.pip
 	@$(PIP) install --editable . --group test
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.more: pyproject.toml | $(VENV)/.pip
+	@$(PIP) install --editable . --group test --group more
+	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/.pip
 	@$(PIP) install --editable . --group test --group lint

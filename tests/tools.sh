@@ -3,7 +3,7 @@
 # skipped by name.
 set -u
 lacking=""
-for pair in node:nodejs npm:npm nginx:nginx-light wrk:wrk; do
+for pair in node:nodejs npm:npm nginx:nginx-light wrk:wrk chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || lacking="$lacking ${pair##*:}"
 done
 [ -z "$lacking" ] && exit 0
