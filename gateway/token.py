@@ -1,17 +1,19 @@
 """A provider's access token: fetched once however many ask, renewed ahead of its end, and once after a 401.
 
     none ─▸ fetching ─▸ had ──(90 % of its life over)──▸ had, renewing ─▸ had
+                         │                                  └─(failed)─▸ had, left alone for a while ─▸ renewing
                          └──(401, and none renewed for that in 10 s)──▸ fetching
 
-A renewal ahead of expiry runs beside the requests, which go on with the token that still holds. One login at a
-time; a caller that hangs up does not break off a login that others wait for.
+A renewal ahead of expiry runs beside the requests, which go on with the token that still holds; where it fails it
+is tried again after a pause that doubles. One login at a time; a caller that hangs up does not break off a login
+that others wait for. Where processes share a store, they share the token too: see `gateway.token_sharing`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from gateway.adapter import Token
@@ -23,13 +25,22 @@ RENEW_AT: Final = 0.9
 AFTER_401: Final = 10.0
 """Seconds between two renewals because of a 401 (FACTS.md §1)."""
 RECENT: Final = 3
+FIRST_PAUSE: Final = 1.0
+"""Seconds without another renewal ahead after the first that failed; doubles with each."""
+LONGEST_PAUSE: Final = 60.0
+
+Login = Callable[[], Awaitable[Token]]
+Sharing = Callable[[Login, Collection[str]], Awaitable[tuple[Token, float]]]
+"""A token that another process had, or else one of this login; and for how many seconds it has been had already.
+None of those that are named will do."""
 
 
 class TokenKeeper:
-    """Keeps one token. `login` fetches a new one; it is given its own time."""
+    """Keeps one token. `login` fetches a new one; it is given its own time. `sharing`: with other processes."""
 
-    def __init__(self, login: Callable[[], Awaitable[Token]], clock: Clock) -> None:
+    def __init__(self, login: Login, clock: Clock, sharing: Sharing | None = None) -> None:
         self._login = login
+        self._sharing = sharing
         self._clock = clock
         self._token: Token | None = None
         self.recent: deque[str] = deque(maxlen=RECENT)
@@ -37,6 +48,8 @@ class TokenKeeper:
         self._since = 0.0
         self._flight: asyncio.Task[Token] | None = None
         self._last_401 = float("-inf")
+        self._failures = 0
+        self._renew_from = float("-inf")
 
     @property
     def expires_in(self) -> float | None:
@@ -57,7 +70,7 @@ class TokenKeeper:
         used_up = self._used_up()
         if used_up >= 1:
             return None
-        if used_up >= RENEW_AT:
+        if used_up >= RENEW_AT and self._clock() >= self._renew_from:
             self._start()
         return self._token.value
 
@@ -85,26 +98,36 @@ class TokenKeeper:
     def _start(self) -> asyncio.Task[Token]:
         if self._flight is None:
             self._flight = asyncio.get_running_loop().create_task(self._fetch(), name="login")
-            self._flight.add_done_callback(_look_at_outcome)
+            self._flight.add_done_callback(self._ended)
         return self._flight
 
     async def _fetch(self) -> Token:
-        try:
-            self._token = await self._login()
-            self.recent.append(self._token.value)
-            self._since = self._clock()
-            return self._token
-        finally:
-            self._flight = None
+        token, age = await self._had()
+        self._token, self._since = token, self._clock() - age
+        self.recent.append(token.value)
+        return token
+
+    async def _had(self) -> tuple[Token, float]:
+        """A token, and for how long it has been had already."""
+        if self._sharing is None:
+            return await self._login(), 0.0
+        return await self._sharing(self._login, tuple(self.recent))
+
+    def _ended(self, flight: asyncio.Task[Token]) -> None:
+        """A renewal ahead has nobody waiting: its failure is nobody's, and the next one waits for a while."""
+        self._flight = None
+        error = None if flight.cancelled() else flight.exception()
+        if error is None:
+            self._failures, self._renew_from = 0, float("-inf")
+            return
+        self._renew_from = self._clock() + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        if not isinstance(error, ProviderError):
+            said = {"message": "a login failed in our own code", "exception": error}
+            flight.get_loop().call_exception_handler(said)
 
     async def close(self) -> None:
         """Break off a login that still runs."""
         if self._flight is not None:
             self._flight.cancel()
             await asyncio.gather(self._flight, return_exceptions=True)
-
-
-def _look_at_outcome(flight: asyncio.Task[Token]) -> None:
-    """A renewal ahead has nobody waiting: its failure is nobody's, the next request tries again."""
-    if not flight.cancelled() and (error := flight.exception()) and not isinstance(error, ProviderError):
-        flight.get_loop().call_exception_handler({"message": "a login failed in our own code", "exception": error})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapter import Token
 from gateway.errors import Failed
-from gateway.token import AFTER_401, RENEW_AT, TokenKeeper
+from gateway.token import AFTER_401, FIRST_PAUSE, LONGEST_PAUSE, RENEW_AT, TokenKeeper
 from tests.clock import FakeClock
 
 
@@ -93,17 +96,57 @@ async def test_a_token_without_an_end_is_not_renewed() -> None:
     assert vendor.logins == 1
 
 
-async def test_a_renewal_ahead_that_fails_is_tried_again() -> None:
+async def test_a_renewal_ahead_that_fails_is_tried_again_after_a_pause() -> None:
     vendor = Vendor()
     await vendor.keeper.fetched()
-    vendor.clock.passes(95)
+    vendor.clock.passes(91)
     vendor.error = Failed("down")
-    assert vendor.keeper.current() == "t1"
-    await vendor.settled()
+    for _ in range(5):
+        assert vendor.keeper.current() == "t1"
+        await vendor.settled()
+    assert vendor.logins == 2
     vendor.error = None
+    vendor.clock.passes(FIRST_PAUSE)
     assert vendor.keeper.current() == "t1"
     await vendor.settled()
     assert vendor.keeper.current() == "t3"
+
+
+async def test_a_token_that_is_over_is_fetched_in_spite_of_the_pause() -> None:
+    """Requests wait for it then, and the breaker counts them."""
+    vendor = Vendor()
+    await vendor.keeper.fetched()
+    vendor.clock.passes(99.9)
+    vendor.error = Failed("down")
+    vendor.keeper.current()
+    await vendor.settled()
+    vendor.error = None
+    vendor.clock.passes(0.2)
+    assert vendor.keeper.current() is None
+    assert await vendor.keeper.fetched() == "t3"
+
+
+@settings(max_examples=50, deadline=None)
+@given(gaps=st.lists(st.floats(0, 30), max_size=60), failures=st.integers(0, 12))
+async def test_however_requests_come_a_dead_login_is_asked_ever_more_seldom(
+    gaps: list[float], failures: int
+) -> None:
+    vendor = Vendor(life=100_000.0)
+    await vendor.keeper.fetched()
+    vendor.clock.passes(90_001)
+    tried: list[float] = []
+    for gap in [*gaps, *[LONGEST_PAUSE] * (failures + 1)]:
+        vendor.clock.passes(gap)
+        vendor.error = Failed("down") if len(tried) < failures else None
+        before = vendor.logins
+        assert vendor.keeper.current() is not None
+        await vendor.settled()
+        if vendor.logins > before:
+            tried.append(vendor.clock())
+    least = [min(LONGEST_PAUSE, FIRST_PAUSE * 2**n) for n in range(failures)]
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert all(pause >= wanted * (1 - 1e-9) for pause, wanted in zip(pauses, least, strict=True))
+    assert len(tried) == failures + 1, "never given up, and renewed for good once it works"
 
 
 async def test_one_renewal_in_ten_seconds_because_of_a_401() -> None:
