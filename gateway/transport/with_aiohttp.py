@@ -1,47 +1,15 @@
-"""One HTTP exchange with a vendor: bytes out, bytes back, or a typed error. No retries, no meaning.
-
-TLS is verified, redirects are never followed, cookies and proxies of the environment are ignored, and an
-answer is bounded after decompression.
-"""
+"""The transport over aiohttp's client: complete, and dear. The lean one is checked against it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from gateway.adapter import Response
 from gateway.errors import Disconnected, Malformed, NotConnected, TimedOut
-
-USER_AGENT: Final = "recommendation-gateway"
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """One request as it goes over the wire. `url` is complete and encoded."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
-
-
-class Transport(Protocol):
-    """Anything that can exchange one request for one answer."""
-
-    async def exchange(self, outgoing: Outgoing, seconds: float) -> Response:
-        """The complete answer within `seconds`, to the last byte.
-
-        Raises TimedOut, NotConnected (it never left), Disconnected, Malformed.
-        """
-
-    async def open(self, url: str) -> None:
-        """Have a connection to this host ready. Raises NotConnected."""
-
-    async def close(self) -> None:
-        """Close idle connections; running exchanges are broken off."""
+from gateway.transport.outgoing import ACCEPT_ENCODING, USER_AGENT, Outgoing
 
 
 class AiohttpTransport:
@@ -63,7 +31,7 @@ class AiohttpTransport:
                     limit=self._max_connections, ttl_dns_cache=60, keepalive_timeout=60
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
+                headers={"user-agent": USER_AGENT, "accept-encoding": ACCEPT_ENCODING},
                 skip_auto_headers=("accept", "content-type"),
             )
         return self._session
