@@ -16,8 +16,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from gateway.adapter import Adapter, Request, Response
-from gateway.deadline import Clock, Deadline, Tried
+from gateway.deadline import Clock, Deadline
 from gateway.errors import PassedOver, ProviderError, TimedOut, Unauthenticated
+from gateway.telemetry.notes import Exchange, Notes
 from gateway.token import TokenKeeper
 from gateway.transport import Outgoing, Transport
 
@@ -64,9 +65,11 @@ class Attempts:
         attempts: int | None,
         rng: random.Random,
         clock: Clock,
+        notes: Notes,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._adapter = adapter
+        self._notes = notes
         self._provider = provider
         self._clock = clock
         self._transport = transport
@@ -107,7 +110,7 @@ class Attempts:
             url = order[attempt % len(order)]
             seconds = deadline.share(timeout, max(1, min(tries, len(order)) - attempt))
             try:
-                answer = await self._exchange(request, url, seconds, deadline)
+                answer = await self._exchange(request, url, seconds, deadline, attempt)
             except ProviderError as error:
                 failure = error
                 if not error.retry:
@@ -127,17 +130,10 @@ class Attempts:
         await self._sleep(pause)
         return True
 
-    async def _exchange(self, request: Request, url: str, seconds: float, deadline: Deadline) -> Response:
-        if deadline.trail is None:
-            answer = await self._transport.exchange(outgoing(request, url), seconds)
-        else:
-            answer = await self._noted(request, url, seconds, deadline.trail)
-        if 200 <= answer.status < 300:
-            return answer
-        raise self._adapter.error(answer)
-
-    async def _noted(self, request: Request, url: str, seconds: float, trail: list[Tried]) -> Response:
-        """The same, with a note of how it went."""
+    async def _exchange(
+        self, request: Request, url: str, seconds: float, deadline: Deadline, resend: int
+    ) -> Response:
+        """One exchange, with a note of how it went."""
         started = self._clock()
         outcome: int | str = "cancelled"
         try:
@@ -147,9 +143,19 @@ class Attempts:
             outcome = error.name
             raise
         finally:
-            ms = round((self._clock() - started) * 1000, 2)
-            trail.append(Tried(self._provider, url, request.route or request.path, outcome, ms))
-        return answer
+            self._note(request, url, outcome, started, deadline, resend)
+        if 200 <= answer.status < 300:
+            return answer
+        raise self._adapter.error(answer)
+
+    def _note(
+        self, request: Request, url: str, outcome: int | str, started: float, deadline: Deadline, resend: int
+    ) -> None:
+        route, took = request.route or request.path, self._clock() - started
+        note = Exchange(self._provider, request.method, url, route, outcome, started, took, resend, deadline.trace)
+        self._notes.note(note)
+        if deadline.trail is not None:
+            deadline.trail.append(note)
 
 
 async def _in_time(waiting: Awaitable[T], seconds: float) -> T:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
+if TYPE_CHECKING:
+    from gateway.telemetry.notes import Exchange
+    from gateway.telemetry.trace import Trace
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -16,30 +18,27 @@ LEAST: Final = 0.050
 """Seconds that any attempt gets: less is not worth asking for."""
 
 
-class Tried(msgspec.Struct, frozen=True):
-    """One exchange with a vendor, for whoever asked to have the answer explained."""
-
-    provider: str
-    host: str
-    route: str
-    """The path with names for ids where the adapter gives one."""
-    outcome: int | str
-    """The status, or what went wrong before there was one."""
-    ms: float
-
-
 class Deadline:
     """A moment after which nobody waits any more. Narrowed once for each provider of a list."""
 
-    __slots__ = ("_clock", "after", "at", "trail")
+    __slots__ = ("_clock", "after", "at", "trace", "trail")
 
-    def __init__(self, clock: Clock, at: float, after: int = 0, trail: list[Tried] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        at: float,
+        after: int = 0,
+        trail: list[Exchange] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         self._clock = clock
         self.at = at
         self.after = after
         """How many providers could still be asked after the present one."""
         self.trail = trail
-        """Where every exchange within this deadline is noted; None: nobody wants to know."""
+        """Where every exchange within this deadline is listed; None: nobody wants to know."""
+        self.trace = trace
+        """Of the request that ends then; None: nobody's."""
 
     @classmethod
     def within(cls, clock: Clock, seconds: float) -> Deadline:
@@ -48,7 +47,7 @@ class Deadline:
 
     def before(self, others: int) -> Deadline:
         """The same moment, with that many providers still to come."""
-        return Deadline(self._clock, self.at, others, self.trail)
+        return Deadline(self._clock, self.at, others, self.trail, self.trace)
 
     def left(self) -> float:
         """Seconds; negative when over."""

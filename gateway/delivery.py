@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gateway.policies.cache import CachedAnswer, Found
+from gateway.telemetry.trace import Trace
 
 if TYPE_CHECKING:
     from gateway.asked import Asked, Caller
@@ -37,9 +38,14 @@ class Call(msgspec.Struct):
     """Does anybody get to see the answer? Nobody does that of a HEAD."""
     found: Found | None = None
     """A stale answer from the cache."""
-    started: float = 0.0
+    trace: Trace = msgspec.field(default_factory=Trace)
+    """What its log lines and spans are found by."""
+    parts: Sequence[Call] = ()
+    """Of a batch: the requests in it."""
     provider: str | None = None
-    """Who answered: for the log."""
+    """Who answered."""
+    answer: CachedAnswer | None = None
+    """What was answered."""
     cache_status: str = ""
 
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.asked import Asked
-from gateway.deadline import Tried
 from gateway.policies.cache import CachedAnswer
 from gateway.policies.failover import Attempt
+from gateway.telemetry.notes import Exchange
 
 
 class Explanation:
@@ -21,7 +21,7 @@ class Explanation:
         self._cached = cached
         self.attempts: list[Attempt] = []
         """The providers that did not answer."""
-        self.exchanges: list[Tried] = []
+        self.exchanges: list[Exchange] = []
         """Every exchange with a vendor, in the order in which they ended."""
 
     def told(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
 from gateway.asker import Asker, ask_alone
+from gateway.concluding import LATE, problem
 from gateway.deadline import Clock, Deadline
 from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
@@ -32,36 +33,31 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     Mistake,
-    NoProviderCan,
     PassedOver,
-    ProviderError,
-    Rejected,
-    Unavailable,
 )
 from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
 from gateway.experiments.exposures import Exposures
 from gateway.explaining import Explanation, attempt_told
-from gateway.metrics import Metrics
 from gateway.model.query import Recommendations
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
 from gateway.policies.flights import Flights
-from gateway.policies.shadow import overlap
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
 from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query
+from gateway.shadowing import shadowed
 from gateway.state.store import Store, StoreError
 from gateway.tailoring import Ask, Tailor
+from gateway.telemetry.notes import Notes, Round
 
 MISS: Final = "gateway; fwd=miss"
 STORED: Final = "gateway; fwd=miss; stored"
 COLLAPSED: Final = "gateway; fwd=miss; collapsed"
-LATE: Final = "the deadline ended the request"
 GRACE: Final = 0.02
 """Seconds after the deadline in which the attempts may still say how they ended, before they are broken off."""
 
@@ -82,6 +78,7 @@ class Pipeline:
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
         exposures: Exposures | None = None,
+        notes: Notes | None = None,
     ) -> None:
         self.plan = plan
         self.access = access
@@ -91,7 +88,8 @@ class Pipeline:
         """Items that were deleted: in no answer, not from the cache either."""
         self.exposures = exposures
         """Where the answers of experiments are noted as they go out."""
-        self.metrics = Metrics()
+        self.notes = notes or Notes()
+        """Where what happens is noted, to be told of later."""
         self._store = store
         self._clock = clock
         self._wall = wall
@@ -100,7 +98,6 @@ class Pipeline:
     # --- phase one
     def at_once(self, call: Call) -> Delivery | None:
         """The answer if it is there; None if it must be fetched. Raises GatewayError."""
-        call.started = self._clock()
         if "Request-Timeout" in call.headers:
             self.deadline(call.headers)  # one that is no time is refused, even where nobody waits
         if call.caller is None:
@@ -157,9 +154,8 @@ class Pipeline:
         return asked if pinned is None else pin(asked, self.plan, pinned)
 
     def _deliver(self, call: Call, answer: CachedAnswer, status: str, max_age: float) -> Delivery:
-        call.provider, call.cache_status = answer.provider, status
+        call.provider, call.answer, call.cache_status = answer.provider, answer, status
         self._note_exposure(call, answer)
-        self.metrics.cache.labels(_outcome(status)).inc()
         return deliver(answer, status, max_age, call.headers.get("If-None-Match"))
 
     def _note_exposure(self, call: Call, answer: CachedAnswer) -> None:
@@ -191,6 +187,7 @@ class Pipeline:
         asked = call.asked
         assert asked is not None  # noqa: S101  # at_once read it
         deadline = deadline or self.deadline(call.headers)
+        deadline.trace = call.trace
         if call.explain or call.pinned:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
@@ -325,56 +322,37 @@ class Pipeline:
 
         named = [(provider.name, provider) for provider in asked.candidates.providers]
         attempts: list[Attempt] = [] if failed is None else failed
-        name, said = await Failover(one, self._clock).first(named, deadline, attempts)
+        started = self._clock()
+        try:
+            name, said = await Failover(one, self._clock).first(named, deadline, attempts)
+        except NoneAnswered:
+            self._note_round(asked, attempts, None, Recommendations(), started)
+            raise
+        self._note_round(asked, attempts, name, said, started)
         shadow = asked.placement.shadow
         if shadow is not None and failed is None:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
         return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
 
+    def _note_round(
+        self, asked: Asked, attempts: list[Attempt], name: str | None, said: Recommendations, started: float
+    ) -> None:
+        items = tuple(item.id for item in said.items)
+        placement, arm, seconds = asked.placement.name, asked.arm.name, self._clock() - started
+        self.notes.note(
+            Round(placement, asked.kind, arm, asked.question.count, tuple(attempts), name, items, seconds)
+        )
+
     async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:
-        """Ask another provider the same, and note how its answer compares. What goes wrong is only counted."""
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline).before(1)
-        started = self._clock()
-        items: list[str] = []
-        try:
-            if not provider.has_room():
-                raise PassedOver("it is busy with questions that somebody waits for")
-            said = await Tailor(asked, provider, self.hidden).answer(ask_alone, self._store, deadline)
-            outcome, items = "answered", [item.id for item in said.items]
-        except ProviderError as error:
-            outcome = "empty" if error.outcome == "empty" else error.name
-        except Exception:  # here a shadow request ends: nobody waits for it
-            log.exception("shadow", placement=asked.placement.name, provider=provider.name)
-            outcome = "internal"
-        labels = (asked.placement.name, provider.name)
-        self.metrics.shadow.labels(*labels, outcome).inc()
-        if outcome in ("answered", "empty"):
-            self.metrics.shadow_duration.labels(*labels).observe(self._clock() - started)
-        if items:
-            both = overlap([item.id for item in served.items], items)
-            self.metrics.shadow_overlap.labels(*labels).observe(both)
+        self.notes.note(await shadowed(asked, provider, served, self._store, self.hidden, deadline, self._clock))
 
     def _concluded(self, asked: Asked, none: NoneAnswered) -> CachedAnswer:
         """What is answered when nobody did: nothing, if somebody simply had nothing; else raises the problem."""
         if none.verdict != "empty":
-            raise self._problem(asked, none) from none
+            raise problem(asked, none) from none
         nothing = Recommendations()
         return render(asked, None, nothing, fallback=True, signer=self.signer, now=self._wall())
-
-    def _problem(self, asked: Asked, none: NoneAnswered) -> GatewayError:
-        attempts = [attempt_told(attempt) for attempt in none.attempts]
-        match none.verdict:
-            case "late":
-                return DeadlineExceeded(LATE, attempts=attempts)
-            case "refused":
-                refusals = (attempt.error.vendor_message for attempt in none.attempts)
-                message = next((one for one in refusals if one), None)
-                return Rejected("every provider that was asked refused it", vendor_message=message)
-            case "failed":
-                return Unavailable("no provider answered", headers={"Retry-After": "1"}, attempts=attempts)
-        reasons = dict(asked.candidates.passed_over)
-        reasons |= {attempt.provider: str(attempt.error) for attempt in none.attempts}
-        return NoProviderCan(f"no provider of `{asked.placement.name}` can serve {asked.kind}", providers=reasons)
 
     async def close(self) -> None:
         """Break off what runs in the background."""
@@ -386,15 +364,6 @@ class Pipeline:
 
 def _fetched_now(caching: Caching, answer: CachedAnswer, kept: bool) -> tuple[CachedAnswer, str, float]:
     return (answer, STORED, caching.ttl) if kept else (answer, MISS, 0.0)
-
-
-def _outcome(cache_status: str) -> str:
-    """`hit`, `stale`, `miss`, `collapsed` or `bypass`."""
-    if "collapsed" in cache_status:
-        return "collapsed"
-    if "; hit" in cache_status:
-        return "stale" if "ttl=-" in cache_status else "hit"
-    return "bypass" if "bypass" in cache_status else "miss"
 
 
 def _positive(text: str) -> float:

@@ -22,6 +22,7 @@ from gateway.policies.shadow import Shadow
 from gateway.policies.split import Split
 from gateway.provider import Provider, secrets_of
 from gateway.state.store import Store
+from gateway.telemetry.notes import Notes
 
 Served = Kind | Literal["search"]
 
@@ -74,9 +75,18 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def build(
-    configuration: Configuration, epoch: str, store: Store, memory: Memory, key: bytes, old: Plan | None
+    configuration: Configuration,
+    epoch: str,
+    store: Store,
+    memory: Memory,
+    key: bytes,
+    old: Plan | None,
+    notes: Notes | None = None,
 ) -> Plan:
-    """Compile a configuration. What did not change is taken over from `old` with all its state."""
+    """Compile a configuration. What did not change is taken over from `old` with all its state.
+
+    notes: where its providers note what happens; None: nobody reads it.
+    """
     providers: dict[str, Provider] = {}
     for name, wanted in configuration.providers.items():
         kept = old.providers.get(name) if old else None
@@ -91,6 +101,7 @@ def build(
                 key=key,
                 memory=memory,
                 longest_pause=configuration.events.retry.max,
+                notes=notes,
             )
     placements = {
         name: _placement(name, settings, configuration, providers, key, old)

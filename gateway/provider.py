@@ -44,7 +44,9 @@ from gateway.policies.rate import RateSettings
 from gateway.policies.settings import Settings
 from gateway.policies.throttle import Throttle
 from gateway.state.store import Store, StoreError
+from gateway.telemetry.notes import Notes
 from gateway.token import TokenKeeper
+from gateway.token_sharing import TokenSharing
 from gateway.translation import hashed_ids, read, speak, spoken_ids
 from gateway.transport import AiohttpTransport, Transport
 from gateway.units import Duration, Size
@@ -100,7 +102,7 @@ class Hurried(Deadline):
     __slots__ = ()
 
     def before(self, others: int) -> Hurried:
-        return Hurried(self._clock, self.at, others, self.trail)
+        return Hurried(self._clock, self.at, others, self.trail, self.trace)
 
 
 class Provider:
@@ -120,6 +122,7 @@ class Provider:
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         longest_pause: float | None = None,
+        notes: Notes | None = None,
     ) -> None:
         """`longest_pause`: seconds for which its breaker of writes may stay open; a backlog waits behind it."""
         self.name = name
@@ -144,11 +147,13 @@ class Provider:
             rng=rng,
             clock=clock,
             sleep=sleep,
+            notes=notes or Notes(),
         )
         self._primaries = tuple(urls[0] for urls in adapter.hosts().values())
         self.health = Health(clock)
         if adapter.over_http and (type(adapter).login is not Adapter.login):
-            self._attempts.token = TokenKeeper(self._login, clock)
+            sharing = TokenSharing(name, adapter, key, store, clock=clock, sleep=sleep)
+            self._attempts.token = TokenKeeper(self._login, clock, sharing)
         self.reads = Breaker(settings.breaker, settings.timeout, clock, rng)
         self.writes = Breaker(_at_most(settings.breaker, longest_pause), settings.write_timeout, clock, rng)
         self.bulkhead = Bulkhead(settings.max_in_flight)

@@ -21,10 +21,11 @@ import msgspec
 import structlog
 
 from gateway import addressing
-from gateway.deadline import Clock, Deadline, Tried
+from gateway.deadline import Clock, Deadline
 from gateway.errors import GatewayError
 from gateway.provider import Provider
 from gateway.state.store import Store
+from gateway.telemetry.notes import Exchange
 
 MAYBE_DONE: Final = frozenset({408, 425})
 """Refusals that say nothing of what became of the request."""
@@ -69,7 +70,7 @@ class Trainer:
         next_allowed_at = await self._store.begin_training(provider.name, now, interval)
         if next_allowed_at is not None:
             raise TooEarly(next_allowed_at)
-        trail: list[Tried] = []
+        trail: list[Exchange] = []
         deadline.trail = trail
         try:
             await addressing.call(provider, "train", deadline=deadline)
@@ -111,7 +112,7 @@ class Trainer:
             log.info("training scheduled", provider=provider.name)
 
 
-def may_have_begun(trail: Sequence[Tried]) -> bool:
+def may_have_begun(trail: Sequence[Exchange]) -> bool:
     """Did anything leave that was not refused?"""
     return any(_unsettled(one.outcome) for one in trail)
 

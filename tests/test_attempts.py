@@ -23,6 +23,7 @@ from gateway.errors import (
     TimedOut,
     Unauthenticated,
 )
+from gateway.telemetry.notes import Notes
 from gateway.token import TokenKeeper
 from gateway.transport import Outgoing
 from tests.clock import FakeClock
@@ -113,7 +114,7 @@ class Scene:
         self.pauses: list[float] = []
         self.attempts = Attempts(
             Keyed(), self.wire, {"main": self.hosts}, self.budget, provider="p", attempts=attempts,
-            rng=random.Random(1), clock=self.clock, sleep=self._sleep,
+            rng=random.Random(1), clock=self.clock, notes=Notes(), sleep=self._sleep,
         )  # fmt: skip
 
     async def _sleep(self, seconds: float) -> None:

@@ -316,7 +316,7 @@ async def test_metrics_are_bounded_by_the_configuration(shop: World) -> None:
     """Whatever callers send makes no new series."""
 
     def series() -> dict[str, float]:
-        text = shop.runtime.pipeline.metrics.exposed().decode()
+        text = shop.metrics()
         assert hides(text)
         return {
             f"{sample.name} {sorted(sample.labels.items())}": sample.value

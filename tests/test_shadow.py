@@ -99,14 +99,14 @@ def counted(shop: World, placement: str) -> dict[str, float]:
     """Shadow requests by outcome."""
     return {
         sample.labels["outcome"]: sample.value
-        for family in text_string_to_metric_families(shop.runtime.pipeline.metrics.exposed().decode())
+        for family in text_string_to_metric_families(shop.metrics())
         for sample in family.samples
         if sample.name == "gateway_shadow_requests_total" and sample.labels["placement"] == placement
     }
 
 
 def measured(shop: World, name: str, placement: str) -> float:
-    for family in text_string_to_metric_families(shop.runtime.pipeline.metrics.exposed().decode()):
+    for family in text_string_to_metric_families(shop.metrics()):
         for sample in family.samples:
             if sample.name == name and sample.labels["placement"] == placement:
                 return sample.value

@@ -13,13 +13,14 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from gateway.deadline import Deadline, Tried
+from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
 from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.server import runtime
 from gateway.state.sqlite import SqliteStore
 from gateway.state.store import StoreError, TrainingRecord
+from gateway.telemetry.notes import Exchange
 from gateway.training import PAUSE, TooEarly, Trainer, may_have_begun
 from tests.clock import FakeClock
 from tests.world import World, world
@@ -89,7 +90,7 @@ async def test_what_is_given_back_never_was(tmp_path: Path) -> None:
     ],
 )
 def test_what_may_have_begun(outcomes: list[int | str], begun: bool) -> None:
-    assert may_have_begun([Tried("vendor", "", "", outcome, 1.0) for outcome in outcomes]) is begun
+    assert may_have_begun([Exchange("vendor", "POST", "", "", outcome, 0.0, 1.0) for outcome in outcomes]) is begun
 
 
 # --- over HTTP ---------------------------------------------------------------------------------------------------

@@ -179,6 +179,11 @@ class World:
     """With `listening`: provider, method and path, body of each request."""
     listening: bool = False
 
+    def metrics(self) -> str:
+        """What `/metrics` would show now."""
+        self.runtime.notes.read()
+        return self.runtime.metrics.exposed().decode()
+
     async def request(self, method: str, path: str, **more: Any) -> Reply:
         """Any request; `path` goes out as it is."""
         url = URL(self.url + path, encoded=True)

@@ -29,7 +29,6 @@ from gateway.server import bodies, problems, taking
 from gateway.server.mistakes import decode
 from gateway.server.parts import Part, answered
 from gateway.server.taking import Taken
-from gateway.server.tracing import trace_id
 from gateway.server.vendor_lists import VendorLists
 from gateway.state.kept import EventFilter, Logged
 from gateway.state.ledger import Position
@@ -54,7 +53,7 @@ class Activity(Part):
             if warning := attribution.warning(event):
                 taken.warnings.append(f"event `{event.id}`: {warning}")
         await self.runtime.writes.intake.accept(taken.good, request.headers)
-        return accepted(request, taken, "events", [event.id for event in taken.good])
+        return accepted(request, call, taken, "events", [event.id for event in taken.good])
 
     async def events(self, request: web.Request, call: Call) -> Delivery:
         """The log; with `?provider=` what that vendor has."""
@@ -81,9 +80,9 @@ def _values(body: bytes) -> Sequence[Any]:
         return decode(body, EventsRequest).events
 
 
-def accepted(request: web.Request, taken: Taken[Any], kind: str, ids: Sequence[str]) -> Delivery:
+def accepted(request: web.Request, call: Call, taken: Taken[Any], kind: str, ids: Sequence[str]) -> Delivery:
     """What became of a batch."""
-    trace = trace_id(request.headers)
+    trace = call.trace.trace_id
     rejected = tuple(
         Rejection(
             index,

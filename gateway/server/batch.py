@@ -22,6 +22,7 @@ Tell = Callable[[int, GatewayError], bytes]
 
 async def answered(
     pipeline: Pipeline,
+    call: Call,
     requests: Sequence[Any],
     caller: Caller,
     headers: Mapping[str, str],
@@ -29,7 +30,8 @@ async def answered(
     tell: Tell,
 ) -> list[bytes]:
     """An answer or a problem for each request, in order."""
-    parts = [Call("recommend", headers, value=value, caller=caller) for value in requests]
+    parts = [Call("recommend", headers, value=value, caller=caller, trace=call.trace) for value in requests]
+    call.parts = parts
     ready = [_at_once(pipeline, index, part, tell) for index, part in enumerate(parts)]
     await pipeline.read_ahead([part for part, body in zip(parts, ready, strict=True) if body is None])
     asker = Asker()

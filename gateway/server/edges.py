@@ -19,7 +19,8 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
-from gateway.server.tracing import request_id, trace_id
+from gateway.server.tracing import request_id
+from gateway.telemetry.trace import Trace
 
 HEAD_TIME: Final = 10.0
 """Seconds from the first byte of a head to its last (slow loris)."""
@@ -103,7 +104,7 @@ class Edge(web.RequestHandler):
             broken = _refused("the request is not HTTP, or more of it than is taken")
         else:
             broken = Internal("a fault of the gateway's own", headers={"Connection": "close"})
-        delivery = problems.delivery(broken, instance="/", trace_id=trace_id({}))
+        delivery = problems.delivery(broken, instance="/", trace_id=Trace().trace_id)
         response = web.Response(
             status=delivery.status, headers=dict(_dressed(delivery.headers)), body=delivery.body
         )
@@ -195,7 +196,7 @@ def _dressed(headers: Headers) -> Headers:
 
 
 def _raw(error: GatewayError) -> bytes:
-    delivery = problems.delivery(error, instance="/", trace_id=trace_id({}))
+    delivery = problems.delivery(error, instance="/", trace_id=Trace().trace_id)
     headers = (*_dressed(delivery.headers), ("Content-Length", str(len(delivery.body))))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"HTTP/1.1 {delivery.status} Bad Request\r\n{lines}\r\n".encode() + delivery.body

@@ -5,7 +5,7 @@ Whatever goes wrong leaves from `_answered` as a problem: one place, so that no 
 
 from __future__ import annotations
 
-import random
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,7 +24,6 @@ from gateway.errors import (
     NotFound,
     Unavailable,
 )
-from gateway.metrics import CONTENT_TYPE
 from gateway.model.wire import BatchRequest
 from gateway.server import bodies, ops, problems
 from gateway.server.activity import Activity
@@ -40,9 +39,12 @@ from gateway.server.personalization import Personalization
 from gateway.server.records import Records
 from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
-from gateway.server.tracing import request_id, trace_id
+from gateway.server.tracing import request_id
 from gateway.server.trainings import Trainings
 from gateway.state.store import StoreError
+from gateway.telemetry.metrics import CONTENT_TYPE
+from gateway.telemetry.notes import Served
+from gateway.telemetry.trace import Trace
 
 Handler = Callable[[web.Request, Call], Awaitable[Delivery]]
 
@@ -57,9 +59,12 @@ STORE_DOWN: Final = "the state store cannot do this now; nothing of it was kept"
 AGAIN: Final = {"Retry-After": "5"}
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
+TRACE: Final = web.RequestKey("trace", Trace)
+HUNG_UP: Final = 499
+"""The status that is noted where nobody was there to be answered."""
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
-log = structlog.get_logger("gateway.request")
+log = structlog.get_logger("gateway")
 
 
 class Front:
@@ -68,7 +73,7 @@ class Front:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._cors = Cors(runtime.configuration)
-        runtime.pipeline.metrics.watch(lambda: ops.samples(runtime))
+        runtime.metrics.watch(lambda: ops.samples(runtime))
 
     def app(self, *, admin: bool = False) -> web.Application:
         """The operations; on the admin listener the state of the process too."""
@@ -88,7 +93,7 @@ class Front:
 
         async def handled(request: web.Request) -> web.StreamResponse:
             shown = request.method != "HEAD"
-            call = Call(endpoint.name, request.headers, started=time.monotonic(), shown=shown)
+            call = Call(endpoint.name, request.headers, shown=shown, trace=request[TRACE])
             request[CALL] = call
             self._admit(endpoint, request, call)
             return _response(await handle(request, call))
@@ -117,25 +122,30 @@ class Front:
     ) -> web.StreamResponse:
         """Every request ends here, well or as a problem, with one line in the log."""
         started = time.monotonic()
-        trace = trace_id(request.headers)
+        request[TRACE] = trace = Trace(request.headers.get("traceparent"))
+        problem: str | None = None
         try:
             check_head(request)
             preflight = self._preflight(request)
             response = await handler(request) if preflight is None else preflight
         except GatewayError as error:
-            response = self._problem(request, error, trace)
+            response, problem = self._problem(request, error, trace), error.slug
         except web.HTTPException as error:
-            response = self._problem(request, _known(error), trace)
+            known = _known(error)
+            response, problem = self._problem(request, known, trace), known.slug
         except StoreError as error:
-            log.error("state store", trace_id=trace, path=_route(request), error=str(error))
-            response = self._problem(request, Unavailable(STORE_DOWN, headers=AGAIN, attempts=[]), trace)
-        except ConnectionResetError:
+            log.error("state store", trace_id=trace.trace_id, path=_route(request), error=str(error))
+            down = Unavailable(STORE_DOWN, headers=AGAIN, attempts=[])
+            response, problem = self._problem(request, down, trace), down.slug
+        except (ConnectionResetError, asyncio.CancelledError):  # the caller hung up
+            self._note(request, HUNG_UP, started, None)
             raise
         except Exception:
-            log.exception("internal", trace_id=trace, path=_route(request))
-            response = self._problem(request, Internal("a fault of the gateway's own"), trace)
+            log.exception("internal", trace_id=trace.trace_id, path=_route(request))
+            fault = Internal("a fault of the gateway's own")
+            response, problem = self._problem(request, fault, trace), fault.slug
         self._dress(request, response)
-        self._line(request, response.status, time.monotonic() - started, trace)
+        self._note(request, response.status, started, problem)
         return response
 
     def _preflight(self, request: web.Request) -> web.StreamResponse | None:
@@ -165,34 +175,19 @@ class Front:
             for name, value in call.caller.limit.headers():
                 headers[name] = value
 
-    def _problem(self, request: web.Request, error: GatewayError, trace: str) -> web.StreamResponse:
-        response = _response(problems.delivery(error, instance=request.path, trace_id=trace))
+    def _problem(self, request: web.Request, error: GatewayError, trace: Trace) -> web.StreamResponse:
+        response = _response(problems.delivery(error, instance=request.path, trace_id=trace.trace_id))
         if "Connection" in error.headers:  # the header alone does not end it
             response.force_close()
         return response
 
-    def _line(self, request: web.Request, status: int, seconds: float, trace: str) -> None:
+    def _note(self, request: web.Request, status: int, started: float, problem: str | None) -> None:
+        """What logs, metrics and spans tell of it later."""
         call: Call | None = request.get(CALL)
-        if not self._wants_line(status):
-            return
-        log.info(
-            "request",
-            method=request.method,
-            route=_route(request),
-            status=status,
-            ms=round(seconds * 1000, 2),
-            trace_id=trace,
-            placement=call.asked.placement.name if call and call.asked else None,
-            provider=call.provider if call else None,
-            cache=call.cache_status.removeprefix("gateway; ") or None if call else None,
+        ended, trace = time.monotonic(), request[TRACE]
+        self._runtime.notes.note(
+            Served(request.method, _route(request), status, started, ended, trace, call, problem)
         )
-
-    def _wants_line(self, status: int) -> bool:
-        """`telemetry.logs.requests`: all, a share of them, or errors; an error always has its line."""
-        wanted = self._runtime.configuration.telemetry.logs.requests
-        if status >= 400 or wanted == "all":
-            return True
-        return wanted != "errors" and random.random() < wanted  # noqa: S311  # a sample, no secret
 
     # --- recommendations and search
     async def recommend(self, request: web.Request, call: Call) -> Delivery:
@@ -215,13 +210,15 @@ class Front:
         deadline = pipeline.deadline(call.headers)
         headers = CIMultiDict(request.headers)
         headers.popall("If-None-Match", None)
-        trace = trace_id(request.headers)
+        deadline.trace = call.trace
 
         def tell(index: int, error: GatewayError) -> bytes:
-            said = problems.problem(error, instance=f"{request.path}#/requests/{index}", trace_id=trace)
+            said = problems.problem(
+                error, instance=f"{request.path}#/requests/{index}", trace_id=call.trace.trace_id
+            )
             return msgspec.json.encode({"problem": said})
 
-        results = await answered(pipeline, batch.requests, caller, headers, deadline, tell)
+        results = await answered(pipeline, call, batch.requests, caller, headers, deadline, tell)
         body = b'{"results":[' + b",".join(results) + b"]}"
         return Delivery(200, (("Content-Type", "application/json"), ("Cache-Control", "private, no-store")), body)
 
@@ -255,7 +252,8 @@ class Front:
 
     async def metrics(self, _request: web.Request, _call: Call) -> Delivery:
         headers = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"))
-        return Delivery(200, headers, self._runtime.pipeline.metrics.exposed())
+        self._runtime.notes.read()
+        return Delivery(200, headers, self._runtime.metrics.exposed())
 
     async def readyz(self, _request: web.Request, _call: Call) -> Delivery:
         state = self._runtime.readiness()

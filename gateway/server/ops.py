@@ -9,10 +9,10 @@ from typing import Any, Final, get_args
 
 from gateway.adapter import Operation
 from gateway.errors import NotFound
-from gateway.metrics import BREAKER, Sample
 from gateway.provider import Provider
 from gateway.server.runtime import Runtime
 from gateway.state.kept import Queue, StoreError
+from gateway.telemetry.metrics import BREAKER, Sample
 
 
 async def providers(runtime: Runtime) -> dict[str, Any]:

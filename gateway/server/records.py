@@ -88,7 +88,7 @@ class Records(Part):
         taken = taking.items((await self.ask(request, call, NoQuery).decoded(ItemsRequest)).items)
         taken.check()
         await self.runtime.writes.intake.edit("item", taken.good)
-        return accepted(request, taken, "items", [edit.id for edit in taken.good])
+        return accepted(request, call, taken, "items", [edit.id for edit in taken.good])
 
     async def delete_item(self, request: web.Request, call: Call) -> Delivery:
         id_ = self._id("item", self.ask(request, call, NoQuery))

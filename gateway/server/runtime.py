@@ -26,6 +26,9 @@ from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.state.store import Store, StoreError
+from gateway.telemetry.lines import Lines
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.notes import Notes
 from gateway.training import LOOK, Trainer
 
 T = TypeVar("T")
@@ -62,6 +65,10 @@ class Runtime:
         """Signs the ids of tasks."""
         self.trainer = Trainer(store)
         self.quotas = Quotas()
+        self.notes = pipeline.notes
+        self.metrics = Metrics()
+        """What `/metrics` shows."""
+        self.notes.readers += [self.metrics, Lines(lambda: self.configuration.telemetry.logs)]
 
     @classmethod
     async def start(cls, loaded: Loaded, store: Store) -> Runtime:
@@ -70,17 +77,19 @@ class Runtime:
         made = await store.secret("signing", lambda: secrets.token_bytes(32))
         memory = Memory(store, time.monotonic)
         configuration = loaded.configuration
-        plan = build(configuration, epoch(loaded, key), store, memory, key, None)
+        notes = Notes()
+        plan = build(configuration, epoch(loaded, key), store, memory, key, None, notes)
         rng = random.Random()  # noqa: S311  # jitter, not secrets
         cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
         exposures = Exposures(store, key)
         signer = _signer(configuration, made)
-        pipeline = Pipeline(plan, Access(configuration), store, signer, cache, exposures=exposures)
+        pipeline = Pipeline(plan, Access(configuration), store, signer, cache, exposures=exposures, notes=notes)
         runtime = cls(loaded, store, pipeline, memory, key, made)
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
         runtime.in_background(exposures.run(runtime.phases))
+        runtime.in_background(notes.run())
         runtime.in_background(memory.follow(lambda: _learns(runtime.pipeline.plan)))
         await pipeline.access.prepare()
         await runtime.writes.start()
@@ -123,7 +132,9 @@ class Runtime:
         old = self.pipeline.plan
         configuration = loaded.configuration
         changes = diff(self.effective(), effective(loaded))
-        plan = build(configuration, epoch(loaded, self._key), self._store, self._memory, self._key, old)
+        plan = build(
+            configuration, epoch(loaded, self._key), self._store, self._memory, self._key, old, self.notes
+        )
         before = self.pipeline.access
         access, signer = access or Access(configuration, before), _signer(configuration, self._signing)
         # Nothing below fails: either all of it is in force, or nothing.
@@ -210,6 +221,7 @@ class Runtime:
         await self.pipeline.close()
         for provider in {*self.pipeline.plan.providers.values(), *self._replaced}:
             await provider.close()
+        self.notes.read()
         await self._memory.close()
         if self.pipeline.exposures is not None:
             await self.pipeline.exposures.close()

@@ -1,11 +1,11 @@
 """What the gateway counts, for Prometheus at `/metrics`. Labels are names of the configuration: bounded.
 
-State (breakers, cache, epoch) is read when it is scraped; what happens is counted as it happens.
+State (breakers, cache, epoch) is read when it is scraped; what happens is counted as its notes are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -17,6 +17,9 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from gateway.delivery import Call
+from gateway.telemetry.notes import Note, Served, Shadowed
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series that nobody looks at
 
@@ -58,6 +61,28 @@ class Metrics:
             registry=self._registry,
         )
 
+    def read(self, notes: Sequence[Note]) -> None:
+        """Count what happened."""
+        for note in notes:
+            match note:
+                case Served(call=Call() as call):
+                    for part in call.parts or (call,):
+                        self._count_answer(part)
+                case Shadowed():
+                    self._count_shadow(note)
+
+    def _count_answer(self, call: Call) -> None:
+        if call.cache_status:
+            self.cache.labels(_outcome(call.cache_status)).inc()
+
+    def _count_shadow(self, shadowed: Shadowed) -> None:
+        labels = (shadowed.placement, shadowed.provider)
+        self.shadow.labels(*labels, shadowed.outcome).inc()
+        if shadowed.outcome in ("answered", "empty"):
+            self.shadow_duration.labels(*labels).observe(shadowed.seconds)
+        if shadowed.overlap is not None:
+            self.shadow_overlap.labels(*labels).observe(shadowed.overlap)
+
     def watch(self, read: Callable[[], Iterable[Sample]]) -> None:
         """State that is read whenever somebody scrapes."""
         self._registry.register(_Gauges(read))
@@ -80,3 +105,12 @@ class _Gauges(Collector):
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
+
+
+def _outcome(cache_status: str) -> str:
+    """`hit`, `stale`, `miss`, `collapsed` or `bypass`."""
+    if "collapsed" in cache_status:
+        return "collapsed"
+    if "; hit" in cache_status:
+        return "stale" if "ttl=-" in cache_status else "hit"
+    return "bypass" if "bypass" in cache_status else "miss"

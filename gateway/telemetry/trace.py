@@ -1,0 +1,64 @@
+"""The trace that a request belongs to (W3C Trace Context). Its ids are read, or made, when somebody asks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+_TRACEPARENT: Final = re.compile(
+    r"(?:00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"
+    r"|(?!00|ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?)"
+)
+"""Version 00 ends where it ends; later ones may say more, which is passed over (§3.2.2.1 there)."""
+
+
+class Trace:
+    """Of one request."""
+
+    __slots__ = ("_given", "_parent", "_sampled", "_span", "_trace")
+
+    def __init__(self, traceparent: str | None = None) -> None:
+        self._given = traceparent
+        self._trace: str | None = None
+        self._parent: str | None = None
+        self._span: str | None = None
+        self._sampled: bool | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits: the caller's, or new ones."""
+        if self._trace is None:
+            self._read()
+        assert self._trace is not None  # noqa: S101  # `_read` has it
+        return self._trace
+
+    @property
+    def parent_id(self) -> str | None:
+        """16 hex digits: the caller's span; None where it named none."""
+        if self._trace is None:
+            self._read()
+        return self._parent
+
+    @property
+    def sampled(self) -> bool | None:
+        """What the caller decided; None where it did not."""
+        if self._trace is None:
+            self._read()
+        return self._sampled
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits: this request's own span."""
+        if self._span is None:
+            self._span = secrets.token_hex(8)
+        return self._span
+
+    def _read(self) -> None:
+        found = _TRACEPARENT.fullmatch(self._given) if self._given else None
+        if found:
+            trace, parent, flags = (found[1], found[2], found[3]) if found[1] else (found[4], found[5], found[6])
+            if trace.strip("0") and parent.strip("0"):
+                self._trace, self._parent, self._sampled = trace, parent, bool(int(flags, 16) & 1)
+                return
+        self._trace = secrets.token_hex(16)
