@@ -29,6 +29,13 @@ class Store(Ledger, Protocol):
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """A secret kept under this name: made once for the whole deployment."""
 
+    # --- vendors' access tokens: sealed before they come here. `now` is Unix seconds
+    async def keep_token(self, name: str, sealed: bytes, seconds: float, now: float) -> None:
+        """Keep it for so many seconds, in place of what was kept under this name."""
+
+    async def kept_token(self, name: str, now: float) -> tuple[bytes, float] | None:
+        """What is kept under this name, and the seconds that are left of it."""
+
     # --- id maps: the caller's ids and a provider's own
     async def lookup(self, provider: str, entity: Entity, ids: Iterable[str]) -> dict[str, str]:
         """`{caller's id: vendor's id}` of those known."""

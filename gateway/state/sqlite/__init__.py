@@ -7,7 +7,7 @@ log.py         events                                  outbox.py      what provi
 erasures.py    users forgotten, receipts               replays.py     a provider fed anew
 leases.py      one active process                      room.py        the bound of the file
 upkeep.py      what the clock does
-experiments.py counts of experiments
+experiments.py counts of experiments             tokens.py     access tokens, sealed
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gateway.state.sqlite.records import Records
 from gateway.state.sqlite.replays import Replays
 from gateway.state.sqlite.room import bound
 from gateway.state.sqlite.secrets import Secrets
+from gateway.state.sqlite.tokens import Tokens
 from gateway.state.sqlite.trainings import Trainings
 from gateway.state.sqlite.upkeep import Upkeep
 
@@ -32,7 +33,7 @@ __all__ = ["SqliteStore"]
 
 class SqliteStore(
     Secrets, IdMaps, EventLog, Outbox, Records, Erasures, Replays, Leases, Upkeep, UserItems,
-    Trainings, Experiments,
+    Trainings, Experiments, Tokens,
 ):  # fmt: skip
     """See `gateway.state.store.Store` for what each method promises."""
 

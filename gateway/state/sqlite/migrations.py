@@ -112,5 +112,8 @@ MIGRATIONS: Final = (
     DROP TABLE popularity;
     DELETE FROM versions WHERE name = 'knowledge';
     """,
+    """
+    CREATE TABLE tokens (name TEXT PRIMARY KEY, sealed BLOB NOT NULL, until REAL NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 """Applied in order; `PRAGMA user_version` says how many have been."""
