@@ -27,6 +27,8 @@ from gateway.events import arguments
 
 KEY: Final = "GATEWAY_KEY"
 """The environment variable with the key that `check --against` sends."""
+HOST: Final = "GATEWAY_HOST"
+"""The environment variable with the host that `sandbox` and `demo` listen on; an image sets it."""
 FETCH_SECONDS: Final = 10
 
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sandbox = commands.add_parser("sandbox", help="run emulated vendors")
     sandbox.add_argument("--port", type=int, default=9100, help="they listen on the ports after it (9100)")
-    sandbox.add_argument("--host", default="127.0.0.1", help="where they listen (127.0.0.1)")
+    _takes_host(sandbox)
     sandbox.add_argument("--throttle", action="store_true", help="throttle as the vendors do")
     sandbox.add_argument("names", metavar="NAME", nargs="*", help="adapters' names; default: all")
     sandbox.set_defaults(run=_sandbox)
@@ -87,12 +89,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=8080, help="of the API (8080)")
     demo.add_argument("--admin-port", type=int, default=9090, help="of the admin listener (9090)")
     demo.add_argument("--sandbox-port", type=int, default=9100, help="the vendors listen after it (9100)")
+    _takes_host(demo)
     demo.set_defaults(run=_demo)
     return parser
 
 
 def _takes_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the configuration, YAML")
+
+
+def _takes_host(parser: argparse.ArgumentParser) -> None:
+    host = os.environ.get(HOST, "127.0.0.1")
+    parser.add_argument("--host", default=host, help=f"where to listen (${HOST}, or 127.0.0.1)")
 
 
 def _address(written: str) -> str:

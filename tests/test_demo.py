@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,6 +25,7 @@ import pytest
 import yaml
 
 from gateway.config import load
+from gateway.config.access import SCOPES
 from gateway.demo import movielens, places, run
 from gateway.demo.children import running
 from gateway.demo.data import Data, Rating
@@ -216,15 +218,42 @@ def test_ports_that_are_the_sandboxs_own_are_not_mistaken_for_one_another() -> N
     ],
 )
 def test_impossible_ports(ports: Ports, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "_objection", lambda port: None)
+    monkeypatch.setattr(places, "_objection", lambda host, port: None)
     with pytest.raises(Mishap, match=re.escape(complaint)):
         ports.check()
 
 
 def test_a_port_cannot_be_wanted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "_objection", lambda port: None)
+    monkeypatch.setattr(places, "_objection", lambda host, port: None)
     with pytest.raises(Mishap, match="port 9101 is wanted twice, by PORT and SANDBOX_PORT"):
         Ports(9101, 9090, 9100).check()
+
+
+def test_beyond_this_machine_a_key_is_needed_and_the_file_has_its_hash_alone(tmp_path: Path) -> None:
+    ports = Ports.beyond(1234, 2345, 3400, "0.0.0.0")
+    assert ports.key and ports.key != Ports.beyond(1234, 2345, 3400, "0.0.0.0").key
+    file = tmp_path / "gateway.yaml"
+    file.write_text(places.configuration(places.template(), ports, Path("state.db")))
+    loaded = load(file, {}).configuration
+    assert (str(loaded.server.listen), str(loaded.server.admin_listen)) == ("0.0.0.0:1234", "0.0.0.0:2345")
+    assert loaded.auth is not None
+    (key,) = loaded.auth.api_keys.values()
+    assert key.digest == sha256(ports.key.encode()).digest() and set(key.scopes) == SCOPES
+    assert ports.key not in file.read_text() and "0.0.0.0:34" not in file.read_text()
+    assert ports.url == "http://127.0.0.1:1234"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
+def test_on_loopback_there_is_no_key(host: str) -> None:
+    ports = Ports.beyond(1, 2, 3, host)
+    assert ports.key is None and ports.headers == {}
+
+
+def test_a_host_that_is_none() -> None:
+    with pytest.raises(Mishap, match="'no host' is no host to listen on"):
+        Ports.beyond(1, 2, 3, "no host")
+    with pytest.raises(Mishap, match=r"cannot be listened on at 192\.0\.2\.1"):  # RFC 5737: nobody's
+        Ports.beyond(40_001, 40_002, 40_003, "192.0.2.1").check()
 
 
 def test_two_demos_do_not_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,10 +308,12 @@ class Demo:
 
     def __init__(self, cwd: Path, ports: Ports, **environ: str) -> None:
         self.cwd, self.ports = cwd, ports
+        self.shell_environ: dict[str, str] = {}
         self._out = cwd / "out"
         self._err = cwd / "err"
         command = [sys.executable, "-m", "gateway", "demo", "--port", str(ports.api)]
         command += ["--admin-port", str(ports.admin), "--sandbox-port", str(ports.vendors)]
+        command += ["--host", ports.host]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 command,
@@ -312,7 +343,13 @@ class Demo:
     def shell(self, line: str) -> str:
         """What a pasted line prints; it must succeed."""
         done = subprocess.run(
-            ["bash", "-c", line], check=False, cwd=self.cwd, capture_output=True, text=True, timeout=30
+            ["bash", "-c", line],
+            check=False,
+            cwd=self.cwd,
+            env={**os.environ, **self.shell_environ},
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
         assert (done.returncode, done.stderr) == (0, ""), f"{line}: {done}"
         return done.stdout
@@ -408,6 +445,24 @@ def test_the_demo_from_start_to_ctrl_c(start: Callable[..., Demo]) -> None:
 
     assert (demo.cwd / places.GATEWAY_LOG).read_text()
     assert demo.ends(os.killpg, signal.SIGINT) == 0  # as a terminal does
+    assert demo.complained == ""
+
+
+def test_a_demo_for_other_machines_wants_the_key_that_it_prints(start: Callable[..., Demo]) -> None:
+    ports = free_ports()
+    demo = start(Ports(ports.api, ports.admin, ports.vendors, "0.0.0.0"))
+    demo.wait_for("Ctrl-C ends")
+    exported = re.search(r"^    export (\w+)=(\S+)$", demo.said, re.MULTILINE)
+    assert exported
+    lines = LINE.findall(demo.said)
+    assert json.loads(demo.shell(lines[0]))["status"] == 401
+    demo.shell_environ = {exported[1]: exported[2]}
+    for line in lines:
+        said = demo.shell(line)
+        assert '"status"' not in said, said
+    assert exported[2] not in (demo.cwd / places.CONFIGURATION).read_text()
+    assert exported[2] not in (demo.cwd / places.GATEWAY_LOG).read_text()
+    assert demo.ends(os.kill, signal.SIGTERM) == 0
     assert demo.complained == ""
 
 

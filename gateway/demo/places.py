@@ -1,21 +1,26 @@
 """Where the demo is: its ports, its directory `.demo/` below the current one, and the configuration in that.
 
 The configuration is `config/demo.yaml` with other addresses. It is changed as text, so that its comments stay:
-people are invited to edit it.
+people are invited to edit it. Where the demo listens beyond this machine, callers need a key, which
+is made anew each time.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import re
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, TextIO
 
 import msgspec
 
+from gateway.config.words import Address
 from gateway.demo.mishap import Mishap
 from gateway.sandbox.frame import NAMES
 
@@ -26,44 +31,77 @@ GATEWAY_LOG: Final = DIRECTORY / "gateway.log"
 SANDBOX_LOG: Final = DIRECTORY / "sandbox.log"
 
 HOST: Final = "127.0.0.1"
+EVERY: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  # compared, and bound where it was asked for
+"""Hosts that stand for all of a machine's addresses, and where it reaches itself then."""
 WRITTEN_API, WRITTEN_ADMIN, WRITTEN_VENDORS = 8080, 9090, 9100
 """The ports in `config/demo.yaml`; each vendor's is the last plus its number."""
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Where everything listens, on loopback."""
+    """Where everything listens, and what a caller must have."""
 
     api: int
     admin: int
     vendors: int
     """The vendors listen on the ports after it."""
+    host: str = HOST
+    key: str | None = None
+    """Of every scope; None: nobody needs one, as only this machine can call."""
+
+    @classmethod
+    def beyond(cls, api: int, admin: int, vendors: int, host: str) -> Ports:
+        """On any host, with a new key where that is not this machine alone. Raises Mishap."""
+        try:
+            loopback = Address.read(str(Address(host, 0))).loopback
+        except ValueError:
+            raise Mishap(f"{host!r} is no host to listen on") from None
+        return cls(api, admin, vendors, host, None if loopback else secrets.token_urlsafe(24))
+
+    @property
+    def reached(self) -> str:
+        """The host by which this machine reaches the gateway."""
+        return EVERY.get(self.host, self.host)
+
+    @property
+    def vendors_host(self) -> str:
+        """Where the vendors listen: on loopback, or everywhere; adapters refuse plain http beyond."""
+        return self.host if self.host in EVERY else HOST
 
     @property
     def url(self) -> str:
         """Of the API."""
-        return f"http://{HOST}:{self.api}"
+        return f"http://{Address(self.reached, self.api)}"
 
     @property
     def admin_url(self) -> str:
         """Of the admin listener."""
-        return f"http://{HOST}:{self.admin}"
+        return f"http://{Address(self.reached, self.admin)}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the demo's own requests carry."""
+        return {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
 
     def vendor(self, name: str) -> int:
-        """Of an emulated vendor."""
+        """The port of an emulated vendor."""
         return self.vendors + NAMES.index(name) + 1
+
+    def vendor_at(self, name: str) -> Address:
+        """Where this machine reaches an emulated vendor."""
+        return Address(EVERY.get(self.vendors_host, HOST), self.vendor(name))
 
     def check(self) -> None:
         """Raises Mishap where one of them cannot be listened on, naming it and the variable that changes it."""
-        wanted = [("PORT", self.api), ("ADMIN_PORT", self.admin)]
-        wanted += [("SANDBOX_PORT", self.vendor(name)) for name in NAMES]
+        wanted = [("PORT", self.host, self.api), ("ADMIN_PORT", self.host, self.admin)]
+        wanted += [("SANDBOX_PORT", self.vendors_host, self.vendor(name)) for name in NAMES]
         seen: dict[int, str] = {}
-        for variable, port in wanted:
+        for variable, host, port in wanted:
             if not 0 < port < 65536:
                 raise Mishap(f"there is no port {port}: {_advice(variable)}")
             if port in seen:
                 raise Mishap(f"port {port} is wanted twice, by {seen[port]} and {variable}: {_advice(variable)}")
             seen[port] = variable
-            if why := _objection(port):
+            if why := _objection(host, port):
                 raise Mishap(f"port {port} {why}: {_advice(variable)}")
 
 
@@ -73,16 +111,16 @@ def _advice(variable: str) -> str:
     return f"{variable} changes it (`make demo {variable}=…` or `gateway demo {option} …`{vendors})"
 
 
-def _objection(port: int) -> str | None:
-    with socket.socket() as probe:
+def _objection(host: str, port: int) -> str | None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: TIME_WAIT is no obstacle
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
             probe.listen()
         except PermissionError:
             return "may not be used"
-        except OSError:
-            return "is taken"
+        except OSError as error:
+            return "is taken" if error.errno == errno.EADDRINUSE else f"cannot be listened on at {host}"
     return None
 
 
@@ -116,16 +154,22 @@ def template() -> str:
 
 
 def configuration(written: str, ports: Ports, state: Path) -> str:
-    """The template with these ports and this state file, otherwise to the letter."""
-    moved: Mapping[int, int] = {
-        WRITTEN_API: ports.api,
-        WRITTEN_ADMIN: ports.admin,
-        **{WRITTEN_VENDORS + n: ports.vendors + n for n in range(1, len(NAMES) + 1)},
-    }
+    """The template with these ports, this key and this state file, otherwise to the letter."""
+    listeners = {WRITTEN_API: Address(ports.host, ports.api), WRITTEN_ADMIN: Address(ports.host, ports.admin)}
+    vendors = {WRITTEN_VENDORS + n: ports.vendor_at(name) for n, name in enumerate(NAMES, 1)}
+    moved: Mapping[int, Address] = {**listeners, **vendors}
 
     def address(found: re.Match[str]) -> str:
-        port = int(found[1])
-        return f"{HOST}:{moved.get(port, port)}"
+        return str(moved.get(int(found[1]), found[0]))
 
     text = re.sub(rf"\b{re.escape(HOST)}:(\d+)\b", address, written)
-    return re.sub(r"(?m)^(\s*url: )sqlite:\S+", lambda found: f"{found[1]}sqlite:./{state}", text)
+    text = re.sub(r"(?m)^(\s*url: )sqlite:\S+", lambda found: f"{found[1]}sqlite:./{state}", text)
+    return text if ports.key is None else re.sub(r"(?m)^state:$", f"{_auth(ports.key)}\n\nstate:", text, count=1)
+
+
+def _auth(key: str) -> str:
+    return f"""auth:
+  api_keys:
+    demo:                             # the key itself was printed when the demo began
+      sha256: {sha256(key.encode()).hexdigest()}
+      scopes: [recommend, events, catalog, ops]"""

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Coroutine
@@ -27,7 +28,7 @@ from gateway.demo.generated import generated
 from gateway.demo.mishap import Mishap
 from gateway.demo.places import CONFIGURATION, DIRECTORY, GATEWAY_LOG, SANDBOX_LOG, STATE, Ports
 from gateway.demo.progress import Voice
-from gateway.demo.tries import Known, known, shown, tries
+from gateway.demo.tries import KEY, Known, known, shown, tries
 
 DATA: Final = "GATEWAY_DEMO_DATA"
 """The environment variable that chooses the data: `movielens` (if it can be had) or `generated`."""
@@ -41,10 +42,9 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(args: argparse.Namespace) -> int:
     """`gateway demo`: 0 after Ctrl-C or SIGTERM, 1 where it cannot go on."""
-    ports = Ports(args.port, args.admin_port, args.sandbox_port)
     code = 0
     try:
-        asyncio.run(_until_stopped(_demo(ports, Voice(sys.stdout))))
+        asyncio.run(_until_stopped(_demo(args, Voice(sys.stdout))))
     except* (Mishap, ConfigError) as failed:
         code = 1
         for error in _leaves(failed):
@@ -83,13 +83,14 @@ async def _until_stopped(demo: Coroutine[Any, Any, None]) -> None:
             raise
 
 
-async def _demo(ports: Ports, voice: Voice) -> None:
+async def _demo(args: argparse.Namespace, voice: Voice) -> None:
     began = time.monotonic()
+    ports = Ports.beyond(args.port, args.admin_port, args.sandbox_port, args.host)
     ports.check()
     people = _people()
     with places.directory():
         loaded = _configured(ports)
-        vendors = ("sandbox", "--port", str(ports.vendors))
+        vendors = ("sandbox", "--host", ports.vendors_host, "--port", str(ports.vendors))
         async with running("the vendors' process", vendors, SANDBOX_LOG):
             voice.say(f"Vendors: five, emulated, on ports {ports.vendors + 1} to {ports.vendors + 5}.")
             await until(
@@ -136,7 +137,7 @@ async def _data(people: int, voice: Voice) -> Data:
 
 async def _feed(ports: Ports, loaded: Loaded, data: Data, whom: Known, voice: Voice) -> None:
     voice.say("Feeding everybody, through the gateway:")
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with aiohttp.ClientSession(headers=ports.headers, timeout=aiohttp.ClientTimeout(total=30)) as session:
         await asking.until_ready(session, ports)
         gateway = feeding.Gateway(session, ports, loaded.configuration)
         await gateway.set_up()
@@ -149,7 +150,7 @@ async def _feed(ports: Ports, loaded: Loaded, data: Data, whom: Known, voice: Vo
 
 
 async def _check(ports: Ports, whom: Known, voice: Voice) -> None:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    async with aiohttp.ClientSession(headers=ports.headers, timeout=aiohttp.ClientTimeout(total=5)) as session:
         answers = await asking.answering(session, ports, whom)
     said = ", ".join(f"{placement} by {provider}" for placement, provider in answers.items())
     voice.say(f"The gateway answers: {said}.")
@@ -158,8 +159,19 @@ async def _check(ports: Ports, whom: Known, voice: Voice) -> None:
 def _tour(ports: Ports, loaded: Loaded, whom: Known, seconds: float) -> str:
     return f"""
 Ready after {seconds:.0f} s. Things to try, in another shell in this directory:
-
+{_key(ports)}
 {shown(tries(whom, ports, loaded.configuration))}
 The API:     {ports.url}/docs     the gateway's state: {ports.admin_url}/readyz
 Its log:     {GATEWAY_LOG}     its configuration: {CONFIGURATION}     all in {DIRECTORY.absolute()}
 Ctrl-C ends gateway and vendors."""
+
+
+def _key(ports: Ports) -> str:
+    """What somebody on another machine, or outside of the container, must know besides."""
+    if ports.key is None:
+        return ""
+    return f"""
+It listens on {ports.host}, so it wants an API key, made for this demo. The lines below take it from the shell:
+    export {KEY}={ports.key}
+The line with `sed` edits a file here: in a container, run that part with `docker exec {socket.gethostname()}`.
+"""

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.config import Configuration
 from gateway.demo.data import Data
-from gateway.demo.places import CONFIGURATION, HOST, Ports
+from gateway.demo.places import CONFIGURATION, Ports
 from gateway.model.activity import Change
 
 RECOMMENDATIONS: Final = "/v1/recommendations"
@@ -26,6 +26,8 @@ FAILING_OVER: Final = "default"
 """A placement that the vendor to be broken is first in, not cached either."""
 PLAIN: Final = re.compile(r"[A-Za-z0-9 ]+")
 """Texts that need no quoting inside quotes, so that the lines stay readable."""
+KEY: Final = "GATEWAY_KEY"
+"""The shell's variable with the key, where one is needed."""
 USUAL: Final = 60
 """Ratings of somebody who is worth recommending to."""
 
@@ -101,6 +103,7 @@ class _Shell:
         self._ports = ports
         python = "python3" if shutil.which("python3") else shlex.quote(sys.executable)
         self._pretty = f"| {python} -m json.tool"
+        self._key = "" if ports.key is None else f'-H "Authorization: Bearer ${KEY}" '
 
     def post(self, path: str, body: dict[str, Any]) -> str:
         """Asks, and shows the whole answer."""
@@ -116,16 +119,16 @@ class _Shell:
         parameters = f"-d placement=product_page -d item={item} -d count=3 -d include=properties"
         tree = shlex.quote(f"filter={_json({'all': wanted})}")
         url = f"{self._ports.url}{RECOMMENDATIONS}"
-        return f"curl -sG {url} {parameters} --data-urlencode {tree} {self._pretty}"
+        return f"curl -sG {url} {self._key}{parameters} --data-urlencode {tree} {self._pretty}"
 
     def fault(self, members: dict[str, Any]) -> str:
         """Breaks or heals a vendor, and goes on."""
-        url = f"http://{HOST}:{self._ports.vendor(BROKEN)}/_faults"
+        url = f"http://{self._ports.vendor_at(BROKEN)}/_faults"
         return f"curl -s -o /dev/null -X PUT {url} -d {shlex.quote(_json(members))} && "
 
     def _asked(self, path: str, body: dict[str, Any]) -> str:
         json_ = "-H 'Content-Type: application/json'"
-        return f"curl -s {self._ports.url}{path} {json_} -d {shlex.quote(_json(body))}"
+        return f"curl -s {self._ports.url}{path} {self._key}{json_} -d {shlex.quote(_json(body))}"
 
 
 def _json(value: Any) -> str:
