@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from functools import partial
 from typing import Final
 
-from gateway.adapter import Adapter
+from gateway.adapter import Adapter, found, installed
 
 Find = Callable[[], type[Adapter]]
 """Imports an adapter; raises one of BROKEN where it cannot."""
@@ -17,4 +17,4 @@ BROKEN: Final = (ImportError, SyntaxError, AttributeError, LookupError, NameErro
 
 def adapters() -> Mapping[str, Find]:
     """By the name that `adapter:` takes; nothing is imported yet."""
-    return {point.name: point.load for point in sorted(entry_points(group="gateway.adapters"))}
+    return {name: partial(found, point) for name, point in sorted(installed().items())}

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import ValidationError
 
-from gateway.adapter import Adapter
+from gateway.adapter import Adapter, Unusable
 from gateway.config import document as documents
 from gateway.config.consistency import at, entries, inconsistencies
 from gateway.config.document import Document
@@ -142,8 +142,9 @@ class _Reading:
         try:
             return self._installed[name]()
         except BROKEN as error:
+            kind = "" if isinstance(error, Unusable) else f"{type(error).__name__}: "
             why = str(error).partition("\n")[0]
-            raise _NoAdapter(f"is installed, but cannot be loaded: {type(error).__name__}: {why}") from None
+            raise _NoAdapter(f"is installed, but cannot be loaded: {kind}{why}") from None
 
     def _inherited(self, path: Path) -> bool:
         """Does what is wrong in a provider stand in `defaults`, where it has been reported?"""
