@@ -4,12 +4,17 @@ connection ▸ Edge.data_received   a head within 10 s and 32 KiB; its lines and
            ▸ handle_error         what is no HTTP leaves as a problem, and its bytes stand in no log
            ▸ check_target         a request for another host than its Host header says is refused
 bodies: `bodies.py`
+
+The end, with nobody cut off: who waits at the port is taken ▸ every answer says `Connection: close`, for as long
+as callers that keep connections open may be on their way (HUSH) ▸ idle connections are closed ▸ what runs gets
+`drain`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +24,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
+from gateway.server.listening import Site, bound
 from gateway.server.tracing import request_id
 from gateway.telemetry.trace import Trace
 
@@ -34,6 +40,11 @@ IDLE: Final = 75.0
 """Seconds that a connection may say nothing; more than the minute that proxies before us keep theirs."""
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read, so that its sender sees the answer before the end."""
+HUSH: Final = 0.5
+"""Seconds at the end for which idle connections are kept: whoever uses one often hears of the end in an answer,
+and does not send into a connection that is being closed."""
+LOOK: Final = 0.02
+"""Seconds between two looks at whether all have gone."""
 
 ONCE: Final = ("Authorization", "X-Api-Key", "Origin", "Content-Type")
 """Headers of which two would leave open which one is meant. aiohttp's parser sees to those that frame."""
@@ -54,10 +65,11 @@ class Edge(web.RequestHandler):
     aiohttp itself bounds a head by its keep-alive time alone, and by the lines' length times their number.
     """
 
-    __slots__ = ("_head_bytes", "_head_timer")
+    __slots__ = ("_head_bytes", "_head_timer", "_runner")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._runner = runner
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -90,6 +102,13 @@ class Edge(web.RequestHandler):
             self.transport.write(_raw(_refused(why)))
         self.force_close()
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._runner.leaving:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -119,22 +138,42 @@ class Edge(web.RequestHandler):
 class Runner(web.AppRunner):
     """Runs an application behind hard edges."""
 
-    def __init__(self, app: web.Application, *, drain: float) -> None:
-        """`drain`: seconds that running requests get when it ends."""
+    __slots__ = ("_hush", "leaving")
+
+    def __init__(self, app: web.Application, *, drain: float, hush: float = 0.0) -> None:
+        """`drain`: seconds that running requests get when it ends; `hush`: that idle connections get before."""
         super().__init__(app, access_log=None, handler_cancellation=True, shutdown_timeout=drain)
+        self._hush = hush
+        self.leaving = False
+        """Is every answer the last of its connection?"""
 
     @property
     def server(self) -> Any:
         """What makes the protocol of each new connection: asyncio calls it, and `cleanup` its server."""
         server = super().server
-        return server and _edges_of(server)
+        return server and _edges_of(self, server)
+
+    async def cleanup(self) -> None:
+        self.leaving = True
+        for site in self.sites:
+            await site.stop()
+        await self._hushed()
+        await super().cleanup()
+
+    async def _hushed(self) -> None:
+        """Until nobody is connected any more, or the hush is over."""
+        server, loop = super().server, asyncio.get_running_loop()
+        until = loop.time() + self._hush
+        while server is not None and server.connections and loop.time() < until:  # noqa: ASYNC110  # aiohttp tells nobody
+            await asyncio.sleep(LOOK)
 
 
-def _edges_of(server: web.Server) -> Callable[[], Edge]:
+def _edges_of(runner: Runner, server: web.Server) -> Callable[[], Edge]:
     loop = asyncio.get_running_loop()
 
     def edge() -> Edge:
         return Edge(
+            runner,
             server,
             loop=loop,
             access_log=None,
@@ -148,15 +187,23 @@ def _edges_of(server: web.Server) -> Callable[[], Edge]:
     return edge
 
 
-async def listen(app: web.Application, host: str, port: int, *, drain: float) -> Runner:
+async def listen(app: web.Application, host: str, port: int, *, drain: float, hush: float = 0.0) -> Runner:
     """Listen; `cleanup` of the runner ends it. Raises OSError."""
-    runner = Runner(app, drain=drain)
+    return await listen_on(app, bound(host, port), drain=drain, hush=hush)
+
+
+async def listen_on(
+    app: web.Application,
+    sockets: Sequence[socket.socket],
+    *,
+    drain: float,
+    hush: float = HUSH,
+    shared: bool = False,
+) -> Runner:
+    """Listen on sockets that are bound; the runner has them from now on. `shared`: by other processes too."""
+    runner = Runner(app, drain=drain, hush=hush)
     await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
+    await Site(runner, sockets, shared=shared).start()
     return runner
 
 
