@@ -1,0 +1,45 @@
+"""The shared state store: one Valkey (or Redis) server for many machines. Each part stands in a module of its own.
+
+connection.py  the server, the keys, three lanes       lane.py        one connection, calls in groups
+script.py      atomic changes in Lua                   guard.py       the store's own breaker
+places.py      URLs                                    checks.py      what durability needs of the server
+ids.py         id maps                                 secrets.py     keys
+records.py     users and items                         activity.py    who wanted which item
+log.py         events                                  outbox.py      what providers are still to be told
+erasures.py    users forgotten, receipts               replays.py     a provider fed anew
+leases.py      one active process                      room.py        the bound of what is kept
+upkeep.py      what the clock does                     trainings.py   the lock on trainings
+experiments.py counts of experiments
+"""
+
+from __future__ import annotations
+
+from gateway.state.valkey.connection import Server
+from gateway.state.valkey.places import Place
+
+__all__ = ["ValkeyStore"]
+
+
+class ValkeyStore:
+    """See `gateway.state.store.Store` for what each method promises."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    @classmethod
+    async def open(cls, url: str, max_bytes: int | None = None) -> ValkeyStore:
+        """Open the store at `url`. Raises StoreError where the server cannot be reached now.
+
+        `max_bytes`: the bound that `gateway.state.valkey.room` keeps; None: no other than the server's.
+        """
+        server = Server(Place(url), max_bytes)
+        try:
+            await server.ask(("PING",))
+        except BaseException:
+            await server.close()
+            raise
+        return cls(server)
+
+    async def close(self) -> None:
+        """Finish what runs and let go of the connections."""
+        await self.server.close()

