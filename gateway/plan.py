@@ -17,6 +17,7 @@ from gateway.config.traffic import Placement as PlacementSettings
 from gateway.experiments.phase import Phase, phase_of
 from gateway.memory import Memory
 from gateway.model.query import KINDS, Kind
+from gateway.place import ALONE, Place
 from gateway.policies.cache import Caching
 from gateway.policies.shadow import Shadow
 from gateway.policies.split import Split
@@ -82,10 +83,12 @@ def build(
     key: bytes,
     old: Plan | None,
     notes: Notes | None = None,
+    place: Place = ALONE,
 ) -> Plan:
     """Compile a configuration. What did not change is taken over from `old` with all its state.
 
     notes: where its providers note what happens; None: nobody reads it.
+    place: among the processes that divide the providers' rates.
     """
     providers: dict[str, Provider] = {}
     for name, wanted in configuration.providers.items():
@@ -102,6 +105,7 @@ def build(
                 memory=memory,
                 longest_pause=configuration.events.retry.max,
                 notes=notes,
+                place=place,
             )
     placements = {
         name: _placement(name, settings, configuration, providers, key, old)

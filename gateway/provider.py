@@ -35,6 +35,7 @@ from gateway.health import Health
 from gateway.masking import Mask
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
+from gateway.place import ALONE, Place
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.budget import BudgetSettings, RetryBudget
 from gateway.policies.bulkhead import Bulkhead, BulkheadSettings
@@ -123,8 +124,12 @@ class Provider:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         longest_pause: float | None = None,
         notes: Notes | None = None,
+        place: Place = ALONE,
     ) -> None:
-        """`longest_pause`: seconds for which its breaker of writes may stay open; a backlog waits behind it."""
+        """`longest_pause`: seconds for which its breaker of writes may stay open; a backlog waits behind it.
+
+        `place`: among the processes that divide its rate.
+        """
         self.name = name
         self.adapter = adapter
         self.settings = settings
@@ -158,7 +163,7 @@ class Provider:
         self.writes = Breaker(_at_most(settings.breaker, longest_pause), settings.write_timeout, clock, rng)
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
-        self._send_rate = Pace(settings.rate) if settings.rate else None
+        self._send_rate = Pace(place.rate(settings.rate)) if settings.rate else None
 
     @cached_property
     def _mask(self) -> Mask:

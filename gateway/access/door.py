@@ -35,16 +35,21 @@ class Access:
         configuration: Configuration,
         before: Access | None = None,
         *,
+        workers: int = 1,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
-        """`before`: what was in force; what did not change keeps its limits, tokens and keys of the issuer."""
+        """`before`: what was in force; what did not change keeps its limits, tokens and keys of the issuer.
+
+        `workers`: processes among which rates are divided. As many as run: the configuration may say otherwise
+        until a restart.
+        """
         auth, server = configuration.auth, configuration.server
         self.open = auth is None
         """May everybody on this machine do everything?"""
         self._origins = frozenset(server.cors.origins if server.cors else ())
         written = auth.api_keys if auth else {}
-        self._keys: Keys = Keys(written, server.workers, clock, before._keys if before else None)
+        self._keys: Keys = Keys(written, workers, clock, before._keys if before else None)
         self.tokens: Tokens | None = None
         if auth is not None and auth.jwt is not None:
             same = before is not None and before.tokens is not None and before.tokens.settings == auth.jwt

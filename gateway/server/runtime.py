@@ -21,6 +21,7 @@ from gateway.experiments.exposures import Exposures
 from gateway.experiments.phase import Phase
 from gateway.memory import Memory
 from gateway.pipeline import Pipeline
+from gateway.place import ALONE, Place
 from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
@@ -45,9 +46,17 @@ class Runtime:
     """The pipeline and what must be opened and closed around it."""
 
     def __init__(
-        self, loaded: Loaded, store: Store, pipeline: Pipeline, memory: Memory, key: bytes, signing: bytes
+        self,
+        loaded: Loaded,
+        store: Store,
+        pipeline: Pipeline,
+        memory: Memory,
+        key: bytes,
+        signing: bytes,
+        place: Place = ALONE,
     ) -> None:
         self._loaded = loaded
+        self._place = place
         self._store = store
         self._memory = memory
         self._key = key
@@ -71,20 +80,21 @@ class Runtime:
         self.notes.readers += [self.metrics, Lines(lambda: self.configuration.telemetry.logs)]
 
     @classmethod
-    async def start(cls, loaded: Loaded, store: Store) -> Runtime:
+    async def start(cls, loaded: Loaded, store: Store, place: Place = ALONE) -> Runtime:
         """Open everything that a configuration names; tokens are fetched in the background."""
         key = await store.secret("pseudonyms", lambda: secrets.token_bytes(32))
         made = await store.secret("signing", lambda: secrets.token_bytes(32))
         memory = Memory(store, time.monotonic)
         configuration = loaded.configuration
         notes = Notes()
-        plan = build(configuration, epoch(loaded, key), store, memory, key, None, notes)
+        plan = build(configuration, epoch(loaded, key), store, memory, key, None, notes, place)
         rng = random.Random()  # noqa: S311  # jitter, not secrets
-        cache = AnswerCache(configuration.cache.max_bytes, time.monotonic, rng)
+        cache = AnswerCache(place.bytes(configuration.cache.max_bytes), time.monotonic, rng)
         exposures = Exposures(store, key)
         signer = _signer(configuration, made)
-        pipeline = Pipeline(plan, Access(configuration), store, signer, cache, exposures=exposures, notes=notes)
-        runtime = cls(loaded, store, pipeline, memory, key, made)
+        access = Access(configuration, workers=place.workers)
+        pipeline = Pipeline(plan, access, store, signer, cache, exposures=exposures, notes=notes)
+        runtime = cls(loaded, store, pipeline, memory, key, made, place)
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
@@ -120,7 +130,7 @@ class Runtime:
 
     async def prepare(self, loaded: Loaded) -> Access:
         """What `apply` would have to wait for: the keys of an issuer of tokens."""
-        access = Access(loaded.configuration, self.pipeline.access)
+        access = Access(loaded.configuration, self.pipeline.access, workers=self._place.workers)
         await access.prepare()
         return access
 
@@ -133,10 +143,18 @@ class Runtime:
         configuration = loaded.configuration
         changes = diff(self.effective(), effective(loaded))
         plan = build(
-            configuration, epoch(loaded, self._key), self._store, self._memory, self._key, old, self.notes
+            configuration,
+            epoch(loaded, self._key),
+            self._store,
+            self._memory,
+            self._key,
+            old,
+            self.notes,
+            self._place,
         )
         before = self.pipeline.access
-        access, signer = access or Access(configuration, before), _signer(configuration, self._signing)
+        access = access or Access(configuration, before, workers=self._place.workers)
+        signer = _signer(configuration, self._signing)
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self.writes.apply(plan)
@@ -154,7 +172,7 @@ class Runtime:
     def _forget_answers(self, old: Plan, new: Plan) -> None:
         """Those of placements that are gone or answer otherwise now: nothing would find them again."""
         cache = self.pipeline.cache
-        cache.resize(new.configuration.cache.max_bytes)
+        cache.resize(self._place.bytes(new.configuration.cache.max_bytes))
         for name, placement in old.placements.items():
             kept = new.placements.get(name)
             if kept is None or kept.fingerprint != placement.fingerprint:
