@@ -19,6 +19,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
+    repeatable: bool = True
+    """May it go out again on a new connection where a kept one turns out to have been closed meanwhile?"""
 
 
 class Transport(Protocol):
@@ -27,7 +29,8 @@ class Transport(Protocol):
     async def exchange(self, outgoing: Outgoing, seconds: float) -> Response:
         """The complete answer within `seconds`, to the last byte.
 
-        Raises TimedOut, NotConnected (it never left), Disconnected, Malformed.
+        Raises TimedOut, NotConnected (it never left), Disconnected, Malformed; Misconfigured where the request
+        itself cannot be said in HTTP (a line break in a header).
         """
 
     async def open(self, url: str) -> None:
