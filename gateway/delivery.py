@@ -36,6 +36,8 @@ class Call(msgspec.Struct):
     """`Gateway-Provider`: the one that is to be asked. Neither this nor `explain` is cached or counted."""
     shown: bool = True
     """Does anybody get to see the answer? Nobody does that of a HEAD."""
+    exposed: bool = False
+    """Does the answer count for the experiment that it is part of?"""
     found: Found | None = None
     """A stale answer from the cache."""
     trace: Trace = msgspec.field(default_factory=Trace)

@@ -166,6 +166,7 @@ class Pipeline:
         if call.shown and not (call.explain or call.pinned):
             empty = answer.provider is None
             fallback = answer.fallback and not empty
+            call.exposed = True
             self.exposures.note(
                 asked.placement.phase, asked.arm.name or "", asked.unit, empty=empty, fallback=fallback
             )
@@ -340,7 +341,18 @@ class Pipeline:
         items = tuple(item.id for item in said.items)
         placement, arm, seconds = asked.placement.name, asked.arm.name, self._clock() - started
         self.notes.note(
-            Round(placement, asked.kind, arm, asked.question.count, tuple(attempts), name, items, seconds)
+            Round(
+                placement,
+                asked.kind,
+                arm,
+                asked.question.count,
+                tuple(attempts),
+                name,
+                items,
+                seconds,
+                asked.subject,
+                asked.key,
+            )
         )
 
     async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:

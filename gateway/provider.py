@@ -45,7 +45,7 @@ from gateway.policies.rate import RateSettings
 from gateway.policies.settings import Settings
 from gateway.policies.throttle import Throttle
 from gateway.state.store import Store, StoreError
-from gateway.telemetry.notes import Notes
+from gateway.telemetry.notes import Called, Notes
 from gateway.token import TokenKeeper
 from gateway.token_sharing import TokenSharing
 from gateway.translation import hashed_ids, read, speak, spoken_ids
@@ -133,6 +133,9 @@ class Provider:
         self.name = name
         self.adapter = adapter
         self.settings = settings
+        self.adapter_name: str = getattr(settings, "adapter", type(adapter).__name__)
+        """What `adapter:` says in the configuration."""
+        self._notes = notes = notes or Notes()
         rng = rng or random.Random()  # noqa: S311  # jitter, not secrets
         self._store = store
         self._memory = memory
@@ -152,7 +155,7 @@ class Provider:
             rng=rng,
             clock=clock,
             sleep=sleep,
-            notes=notes or Notes(),
+            notes=notes,
         )
         self._primaries = tuple(urls[0] for urls in adapter.hosts().values())
         self.health = Health(clock)
@@ -181,6 +184,22 @@ class Provider:
         The last provider of a list waits for the end of a throttle, or for its turn within the rate that is set
         for it, where that fits the deadline.
         """
+        started = self.clock()
+        try:
+            result = await self._call(operation, arguments, deadline)
+        except ProviderError as error:
+            self._tell(operation, started, error=error)
+            raise
+        self._tell(operation, started, result)
+        return result
+
+    def _tell(
+        self, operation: Operation, started: float, result: object = None, error: ProviderError | None = None
+    ) -> None:
+        seconds = self.clock() - started
+        self._notes.note(Called(self.name, self.adapter_name, operation, seconds, result, error))
+
+    async def _call(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         if not self.adapter.over_http:
             return await self._unguarded(operation, arguments, deadline)
         while True:

@@ -55,7 +55,7 @@ def provider_state(provider: Provider) -> dict[str, Any]:
     token = provider.token
     return {
         "name": provider.name,
-        "adapter": _adapter_name(provider),
+        "adapter": provider.adapter_name,
         "capabilities": [*adapter.kinds, *(one for one in get_args(Operation) if adapter.has(one))],
         "breaker": {"reads": provider.reads.state, "writes": provider.writes.state},
         "in_flight": provider.bulkhead.in_flight,
@@ -75,11 +75,6 @@ def _at(seconds: float | None) -> str | None:
         return None
     seconds = min(seconds, FARTHEST)
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _adapter_name(provider: Provider) -> str:
-    """What `adapter:` says in the configuration."""
-    return getattr(provider.settings, "adapter", type(provider.adapter).__name__)
 
 
 def samples(runtime: Runtime) -> Iterator[Sample]:

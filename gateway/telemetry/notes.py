@@ -1,7 +1,8 @@
 """What can be noted, and the bounded list that keeps it until it is read.
 
 Served     a request that was answered         Round     its way through a placement's providers
-Exchange   one HTTP exchange with a vendor     Shadowed  what a shadow answered
+Called     one operation of one provider       Shadowed  what a shadow answered
+Exchange   one HTTP exchange with a vendor     Unknown   what no document of the vendor's names
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import structlog
 
 if TYPE_CHECKING:
     from gateway.delivery import Call
+    from gateway.errors import ProviderError
     from gateway.policies.failover import Attempt
     from gateway.telemetry.trace import Trace
 
@@ -74,6 +76,30 @@ class Exchange(msgspec.Struct, frozen=True):
         return round(self.seconds * 1000, 2)
 
 
+class Called(msgspec.Struct, frozen=True):
+    """One operation of one provider's, its gates included, that came to an end: nobody hung up on it."""
+
+    provider: str
+    adapter: str
+    """What `adapter:` says in the configuration."""
+    operation: str
+    seconds: float
+    result: object = None
+    """What came back, in the caller's words."""
+    error: ProviderError | None = None
+    """What came instead."""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An answer had members that the adapter does not list as documented (`Adapter.documented`)."""
+
+    provider: str
+    adapter: str
+    route: str
+    members: tuple[str, ...]
+    """Their paths, such as `items[].rank`: names of members, no values."""
+
+
 class Round(msgspec.Struct, frozen=True):
     """One way through a placement's providers: those that did not answer, and the one that did."""
 
@@ -87,6 +113,10 @@ class Round(msgspec.Struct, frozen=True):
     """None: nobody answered."""
     items: tuple[str, ...]
     seconds: float
+    subject: bytes = b""
+    """Whose answer it is; empty when it is nobody's."""
+    question: bytes = b""
+    """The same for the same question, and for no other."""
 
 
 class Shadowed(msgspec.Struct, frozen=True):
@@ -101,7 +131,7 @@ class Shadowed(msgspec.Struct, frozen=True):
     """overlap@k with what was served; None where there is nothing to compare."""
 
 
-Note = Served | Exchange | Round | Shadowed
+Note = Served | Exchange | Called | Unknown | Round | Shadowed
 
 
 class Reader(Protocol):
