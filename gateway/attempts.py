@@ -136,23 +136,36 @@ class Attempts:
         """One exchange, with a note of how it went."""
         started = self._clock()
         outcome: int | str = "cancelled"
+        out, span = outgoing(request, url), None
+        if self._notes.propagation is not None and deadline.trace is not None:
+            out, span = self._notes.propagation.told(out, deadline.trace)
         try:
-            answer = await self._transport.exchange(outgoing(request, url), seconds)
+            answer = await self._transport.exchange(out, seconds)
             outcome = answer.status
         except ProviderError as error:
             outcome = error.name
             raise
         finally:
-            self._note(request, url, outcome, started, deadline, resend)
+            self._note(request, url, outcome, started, deadline, resend, span)
         if 200 <= answer.status < 300:
             return answer
         raise self._adapter.error(answer)
 
     def _note(
-        self, request: Request, url: str, outcome: int | str, started: float, deadline: Deadline, resend: int
+        self,
+        request: Request,
+        url: str,
+        outcome: int | str,
+        started: float,
+        deadline: Deadline,
+        resend: int,
+        span: str | None,
     ) -> None:
         route, took = request.route or request.path, self._clock() - started
-        note = Exchange(self._provider, request.method, url, route, outcome, started, took, resend, deadline.trace)
+        trace, breaker = deadline.trace, deadline.breaker
+        note = Exchange(
+            self._provider, request.method, url, route, outcome, started, took, resend, trace, span, breaker
+        )
         self._notes.note(note)
         if deadline.trail is not None:
             deadline.trail.append(note)

@@ -21,7 +21,7 @@ LEAST: Final = 0.050
 class Deadline:
     """A moment after which nobody waits any more. Narrowed once for each provider of a list."""
 
-    __slots__ = ("_clock", "after", "at", "trace", "trail")
+    __slots__ = ("_clock", "after", "at", "breaker", "trace", "trail")
 
     def __init__(
         self,
@@ -39,6 +39,8 @@ class Deadline:
         """Where every exchange within this deadline is listed; None: nobody wants to know."""
         self.trace = trace
         """Of the request that ends then; None: nobody's."""
+        self.breaker: str | None = None
+        """The state of the breaker that let the present provider be asked, for its spans."""
 
     @classmethod
     def within(cls, clock: Clock, seconds: float) -> Deadline:

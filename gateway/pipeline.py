@@ -327,19 +327,25 @@ class Pipeline:
         try:
             name, said = await Failover(one, self._clock).first(named, deadline, attempts)
         except NoneAnswered:
-            self._note_round(asked, attempts, None, Recommendations(), started)
+            self._note_round(asked, attempts, None, Recommendations(), started, deadline)
             raise
-        self._note_round(asked, attempts, name, said, started)
+        self._note_round(asked, attempts, name, said, started, deadline)
         shadow = asked.placement.shadow
         if shadow is not None and failed is None:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
         return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
 
     def _note_round(
-        self, asked: Asked, attempts: list[Attempt], name: str | None, said: Recommendations, started: float
+        self,
+        asked: Asked,
+        attempts: list[Attempt],
+        name: str | None,
+        said: Recommendations,
+        started: float,
+        deadline: Deadline,
     ) -> None:
         items = tuple(item.id for item in said.items)
-        placement, arm, seconds = asked.placement.name, asked.arm.name, self._clock() - started
+        placement, arm, ended = asked.placement.name, asked.arm.name, self._clock()
         self.notes.note(
             Round(
                 placement,
@@ -349,9 +355,11 @@ class Pipeline:
                 tuple(attempts),
                 name,
                 items,
-                seconds,
+                ended - started,
                 asked.subject,
                 asked.key,
+                ended,
+                deadline.trace,
             )
         )
 

@@ -224,7 +224,9 @@ class Provider:
         self._not_throttled()
         self.bulkhead.enter(write)
         try:
-            with (self.writes if write else self.reads).admit() as permit:
+            breaker = self.writes if write else self.reads
+            with breaker.admit() as permit:
+                deadline.breaker = breaker.state
                 self._within_rate()  # last, because it is spent: a call that is refused elsewhere costs none of it
                 return await self._permitted(permit, operation, arguments, deadline)
         finally:

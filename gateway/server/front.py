@@ -184,9 +184,9 @@ class Front:
     def _note(self, request: web.Request, status: int, started: float, problem: str | None) -> None:
         """What logs, metrics and spans tell of it later."""
         call: Call | None = request.get(CALL)
-        ended, trace = time.monotonic(), request[TRACE]
+        ended, trace, epoch = time.monotonic(), request[TRACE], self._runtime.pipeline.plan.epoch
         self._runtime.notes.note(
-            Served(request.method, _route(request), status, started, ended, trace, call, problem)
+            Served(request.method, _route(request), status, started, ended, trace, call, problem, epoch)
         )
 
     # --- recommendations and search

@@ -109,6 +109,7 @@ class Asking(Generic[Q]):
     async def call(self, provider: Provider, operation: Operation, *arguments: Any) -> Any:
         """The provider's answer. Raises the problem that its failure is."""
         deadline = self._runtime.pipeline.deadline(self._call.headers, addressing.seconds(provider))
+        deadline.trace = self._call.trace
         return await addressing.call(provider, operation, *arguments, deadline=deadline)
 
 

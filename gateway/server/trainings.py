@@ -29,6 +29,7 @@ class Trainings(Part):
         provider = asking.able("train")
         seconds = addressing.seconds(provider)
         deadline = self.runtime.pipeline.deadline(call.headers, seconds)
+        deadline.trace = call.trace
         begun = self.runtime.in_background(self.runtime.trainer.begin(provider, deadline))
         begun.add_done_callback(_heard)
         try:

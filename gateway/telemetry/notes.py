@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.delivery import Call
     from gateway.errors import ProviderError
     from gateway.policies.failover import Attempt
+    from gateway.telemetry.propagation import Propagation
     from gateway.telemetry.trace import Trace
 
 EVERY: Final = 0.1
@@ -47,6 +48,8 @@ class Served(msgspec.Struct, frozen=True):
     """What the pipeline found out; a batch has its parts there. None where no operation was reached."""
     problem: str | None = None
     """The slug of the problem that it ended in."""
+    epoch: str = ""
+    """Of the configuration that was in force when it ended."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -69,6 +72,8 @@ class Exchange(msgspec.Struct, frozen=True):
     """Of the request that it was made for; None: nobody's."""
     span: str | None = None
     """The id that the vendor was told, where it was."""
+    breaker: str | None = None
+    """The state of the breaker that let it through; None: none was asked (a login)."""
 
     @property
     def ms(self) -> float:
@@ -117,6 +122,10 @@ class Round(msgspec.Struct, frozen=True):
     """Whose answer it is; empty when it is nobody's."""
     question: bytes = b""
     """The same for the same question, and for no other."""
+    ended: float = 0.0
+    """Of the monotonic clock."""
+    trace: Trace | None = None
+    """Of the request that it was made for; None: nobody's."""
 
 
 class Shadowed(msgspec.Struct, frozen=True):
@@ -144,13 +153,15 @@ class Reader(Protocol):
 class Notes:
     """One process's. `note` is all that a request pays for."""
 
-    __slots__ = ("_waiting", "dropped", "readers")
+    __slots__ = ("_waiting", "dropped", "propagation", "readers")
 
     def __init__(self) -> None:
         self._waiting: deque[Note] = deque()
         self.readers: list[Reader] = []
         self.dropped = 0
         """Notes that found no place: of them nothing is told anywhere."""
+        self.propagation: Propagation | None = None
+        """How vendors are told which trace they take part in; None: they are not."""
 
     def note(self, one: Note) -> None:
         """Keep this until it is read."""
