@@ -10,7 +10,7 @@ Units and credits of a phase that nothing happens to for `REMEMBERED` are forgot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -55,27 +55,24 @@ local function add_counts(phase, arm, more)
   end
 end
 
-local function credit(earned)
-  for _, one in ipairs(earned) do
-    local phase = open_phase(one.phase)
-    local new, worth = 0, 0
-    for _, item in ipairs(one.items) do
-      if redis.call('SADD', key('credits', phase), raw(item[1])) == 1 then
-        new, worth = new + 1, worth + item[2]
-      end
+local function credit(one)
+  local phase = open_phase(one.phase)
+  local new, worth = 0, 0
+  for _, item in ipairs(one.items) do
+    if redis.call('SADD', key('credits', phase), raw(item[1])) == 1 then
+      new, worth = new + 1, worth + item[2]
     end
-    if new > 0 then
-      redis.call('EXPIRE', key('credits', phase), {REMEMBERED})
-      local unit = raw(one.unit)
-      if one.type == 'click' then
-        local once = mark_unit(phase, one.arm, unit, CLICKED)
-        add_counts(phase, one.arm, {{clicks = new, clicking_units = once}})
-      else
-        local once = mark_unit(phase, one.arm, unit, CONVERTED)
-        if one.value and new == #one.items then worth = one.value end
-        add_counts(phase, one.arm, {{conversions = new, converting_units = once, value = worth}})
-      end
-    end
+  end
+  if new == 0 then return end
+  redis.call('EXPIRE', key('credits', phase), {REMEMBERED})
+  local unit = raw(one.unit)
+  if one.type == 'click' then
+    local once = mark_unit(phase, one.arm, unit, CLICKED)
+    add_counts(phase, one.arm, {{clicks = new, clicking_units = once}})
+  else
+    local once = mark_unit(phase, one.arm, unit, CONVERTED)
+    if one.value and new == #one.items then worth = one.value end
+    add_counts(phase, one.arm, {{conversions = new, converting_units = once, value = worth}})
   end
 end
 
@@ -91,10 +88,10 @@ local function forget_unit(mark)
   end
 end
 """
-"""For whoever accepts events, `credit(A.x)` with x of `credit` here; for who erases `forget_unit(mark in hex)`."""
+"""For whoever accepts events `credit(one)`, with what `credited` made; for who erases `forget_unit(mark in hex)`."""
 
 _OPEN: Final = Script("for _, one in ipairs(A) do open_phase(one) end", LUA)
-_CREDIT: Final = Script("credit(A)", LUA)
+_CREDIT: Final = Script("for _, one in ipairs(A) do credit(one) end", LUA)
 _SHOWN: Final = Script(
     """
 for _, one in ipairs(A) do
@@ -119,24 +116,16 @@ return found
 """)
 
 
-def credit(earned: Iterable[Earned]) -> list[dict[str, Any]]:
-    """The argument of `credit` in Lua."""
-    return [
-        {
-            "phase": _opened(Phase(one.experiment, one.phase, "", "", {}), 0.0),
-            "arm": one.arm,
-            "unit": one.unit.hex(),
-            "type": one.type,
-            "items": [[_mark(one, item), worth] for item, worth in one.items],
-            "value": False if one.value is None else one.value,
-        }
-        for one in earned
-    ]
-
-
-def forget_unit(mark: bytes) -> str:
-    """The argument of `forget_unit` in Lua."""
-    return mark.hex()
+def credited(one: Earned) -> dict[str, Any]:
+    """What `credit` in Lua is given. Whoever opened the phase may have had another state store."""
+    return {
+        "phase": _opened(Phase(one.experiment, one.phase, "", "", {}), 0.0),
+        "arm": one.arm,
+        "unit": one.unit.hex(),
+        "type": one.type,
+        "items": [[_mark(one, item), worth] for item, worth in one.items],
+        "value": False if one.value is None else one.value,
+    }
 
 
 def _mark(one: Earned, item: str) -> str:
@@ -178,7 +167,7 @@ class Experiments:
         await self.server.change(_SHOWN, told)
 
     async def credit(self, earned: Sequence[Earned]) -> None:
-        await self.server.change(_CREDIT, credit(earned))
+        await self.server.change(_CREDIT, [credited(one) for one in earned])
 
     async def tallies(self, experiment: str | None = None) -> list[Tally]:
         found = await self.server.look(_TALLIES, {"experiment": experiment or False})
@@ -192,6 +181,5 @@ def _tally(said: list[bytes], sums: list[bytes]) -> Tally:
     for field, count in zip(sums[::2], sums[1::2], strict=True):
         arm, _, what = field.decode().rpartition("\0")
         arms.setdefault(arm, {})[what] = float(count)
-    return Tally(
-        phase, float(began), {arm: msgspec.convert(arms[arm], Counts, strict=False) for arm in sorted(arms)}
-    )
+    counts = {arm: msgspec.convert(arms[arm], Counts, strict=False) for arm in sorted(arms)}
+    return Tally(phase, float(began), counts)

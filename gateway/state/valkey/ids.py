@@ -4,8 +4,8 @@
                └no─▸ free? ─yes─▸ ours, renewed while we create ─▸ bind ─▸ released
                        └no─▸ look again: its holder binds, releases, or died and no longer renews
 
-A claim is a lock with a lease. Whoever lost it all the same, by hanging for longer than its life, cannot bind while
-another creates (the fence): what that one creates is what counts.
+A claim is a lock with a lease. Whoever lost it all the same, by hanging for longer than its life, cannot bind
+while another creates (the fence): what that one creates is what counts.
 
     map:ENTITY:PROVIDER     hash: caller's id → vendor's      claim:ENTITY:PROVIDER:ID    its holder
     back:ENTITY:PROVIDER    hash: vendor's id → caller's
@@ -36,7 +36,7 @@ PART: Final = 5000
 """Ids that are asked for, or bound, at once: others' commands come in between."""
 
 LUA: Final = """
-local function forget_vendor_ids(entity, provider, id)
+local function forget_id(provider, entity, id)
   local vendor = redis.call('HGET', key('map', entity, provider), id)
   if vendor then
     redis.call('HDEL', key('map', entity, provider), id)
@@ -44,7 +44,7 @@ local function forget_vendor_ids(entity, provider, id)
   end
 end
 """
-"""For whoever erases: `forget_vendor_ids('user', provider, user)`."""
+"""For whoever erases: `forget_id(provider, 'user', id)`."""
 
 _BIND: Final = Script("""
 local map, back = key('map', A.entity, A.provider), key('back', A.entity, A.provider)
@@ -117,14 +117,16 @@ class IdMaps:
     @asynccontextmanager
     async def _claimed(self, key: tuple[str, Entity, str]) -> AsyncIterator[str | None]:
         provider, entity, id_ = key
-        claim = {"provider": provider, "entity": entity, "id": id_}
-        claim |= {"holder": uuid4().hex, "life": round(CLAIM_LIFE * 1000)}
+        holder = uuid4().hex
+        claim = {
+            "provider": provider, "entity": entity, "id": id_, "holder": holder, "life": round(CLAIM_LIFE * 1000)
+        }  # fmt: skip
         known: str | None = None
         keeping: asyncio.Task[None] | None = None
         try:
             known = await self._await_claim(claim)
             if known is None:
-                self._held[key] = str(claim["holder"])
+                self._held[key] = holder
                 keeping = asyncio.get_running_loop().create_task(self._renew(claim))
             yield known
         finally:  # also of a claim that was granted after its caller hung up

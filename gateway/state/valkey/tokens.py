@@ -1,4 +1,4 @@
-"""Access tokens that processes share, sealed before they come here (`gateway.token_sharing`). Key: `token:NAME`."""
+"""Access tokens that processes share, sealed before they come here (gateway.token_sharing). Key: `token:NAME`."""
 
 from __future__ import annotations
 

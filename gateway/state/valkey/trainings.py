@@ -3,8 +3,8 @@
     begin ─▸ None: begun, and counted from now         give_back ─▸ as if it had never begun
           └▸ the moment from which it may begin
 
-One hash a provider, `training:PROVIDER`. What stood before the last begin is kept beside it, so that a begin can be
-taken back. Moments are written with all of their digits.
+One hash a provider, `training:PROVIDER`. What stood before the last begin is kept beside it, so that a begin can
+be taken back. Moments are written with all of their digits.
 """
 
 from __future__ import annotations
