@@ -248,6 +248,10 @@ class Adapter(BaseModel):
     item_ids: ClassVar[Alphabet] = ANY_TEXT
     caller_options: ClassVar[frozenset[str]] = frozenset()
     """Members that a caller's `options` may have for this adapter (API.md §3)."""
+    documented: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """By route: the members of its answers that the vendor's documents name, as paths (`items[].id`; `items[].*`:
+    any, and whatever is in them). Of some answers it is looked whether they have others: the vendor's API is
+    changing, and the gateway counts and logs it. A route that is not listed here is not looked at."""
     max_event_age: ClassVar[float | None] = None
     """Seconds; the vendor refuses older events. None: any age."""
     over_http: ClassVar[bool] = True

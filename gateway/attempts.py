@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.adapter import Adapter, Request, Response
 from gateway.deadline import Clock, Deadline
+from gateway.drift import Drift
 from gateway.errors import PassedOver, ProviderError, TimedOut, Unauthenticated
 from gateway.telemetry.notes import Exchange, Notes
 from gateway.token import TokenKeeper
@@ -66,6 +67,7 @@ class Attempts:
         rng: random.Random,
         clock: Clock,
         notes: Notes,
+        drift: Drift | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._adapter = adapter
@@ -79,6 +81,7 @@ class Attempts:
         self._rng = rng
         self._sleep = sleep
         self.token: TokenKeeper | None = None
+        self._drift = drift
 
     async def send(self, request: Request, deadline: Deadline, timeout: float) -> Response:  # noqa: ASYNC109  # of one attempt, not of this call
         """The vendor's 2xx answer, with credentials on the request."""
@@ -148,6 +151,8 @@ class Attempts:
         finally:
             self._note(request, url, outcome, started, deadline, resend, span)
         if 200 <= answer.status < 300:
+            if self._drift is not None:
+                self._drift.look(request, answer)
             return answer
         raise self._adapter.error(answer)
 

@@ -30,6 +30,7 @@ from gateway.conversation import Conversation
 from gateway.deadline import LEAST, MARGIN, Clock, Deadline
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
+from gateway.drift import Drift
 from gateway.errors import PassedOver, ProviderError, Throttled, TimedOut
 from gateway.health import Health
 from gateway.masking import Mask
@@ -156,6 +157,7 @@ class Provider:
             clock=clock,
             sleep=sleep,
             notes=notes,
+            drift=Drift(name, self.adapter_name, adapter.documented, notes) if adapter.documented else None,
         )
         self._primaries = tuple(urls[0] for urls in adapter.hosts().values())
         self.health = Health(clock)

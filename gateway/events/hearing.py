@@ -49,6 +49,10 @@ class Hearing:
         self.plan = plan
         self.queues: dict[str, Queue] = {}
         """As they were counted last."""
+        self.heard_at = wall()
+        """Unix seconds: when the store last said what is new; at first, when this began."""
+        self.failures = 0
+        """How often it could not."""
         self._store, self._cache, self._hidden = store, cache, hidden
         self._clock, self._wall, self._sleep = clock, wall, sleep
         self._event = self._forgotten = -1
@@ -62,6 +66,7 @@ class Hearing:
                 await self.hear()
                 await self._by_the_clock()
             except StoreError as error:
+                self.failures += 1
                 log.warning("no news from the store", error=str(error))
             await self._sleep(LOOK)
 
@@ -75,6 +80,7 @@ class Hearing:
         for user in news.users or ():
             self._cache.drop_subject(subject_of(user))
         self._event, self._forgotten = news.event, news.forgotten
+        self.heard_at = self._wall()
 
     async def _look_what_is_hidden(self, version: int) -> None:
         """What this process hid or showed meanwhile may not be in what was read: then the next look will do."""

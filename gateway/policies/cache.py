@@ -120,6 +120,7 @@ class AnswerCache:
 
     __slots__ = (
         "_by_placement", "_by_subject", "_clock", "_drops", "_entries", "_max_bytes", "_rng", "bytes",
+        "evictions",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int, clock: Clock, rng: Random) -> None:
@@ -132,6 +133,8 @@ class AnswerCache:
         self._drops = Drops()
         self.bytes = 0
         """What is kept, overhead included: never above `max_bytes`."""
+        self.evictions = 0
+        """How many answers have left to make room."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -207,6 +210,7 @@ class AnswerCache:
     def _shrink(self) -> None:
         while self.bytes > self._max_bytes:
             self._remove(next(iter(self._entries)))
+            self.evictions += 1
 
     def _remove_all(self, keys: list[bytes]) -> int:
         for key in keys:

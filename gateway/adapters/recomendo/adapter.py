@@ -89,6 +89,9 @@ class Recomendo(Adapter):
     made: ClassVar[frozenset[Operation]] = frozenset({"erase_user"})
     says: ClassVar[frozenset[Part]] = frozenset({"exclude_items", "history"})
     seeds: ClassVar[Mapping[Kind, int]] = dict.fromkeys(("for_you", "similar_items", "bought_together"), MAX_SEEDS)
+    documented: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/v1/queries.json": frozenset({"itemScores[].item", "itemScores[].score", "itemScores[].ranks.*"})
+    }
     caller_options: ClassVar[frozenset[str]] = frozenset(
         {"userBias", "itemBias", "fields", "currentDate", "eventNames", "withRanks"}
     )

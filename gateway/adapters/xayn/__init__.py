@@ -52,6 +52,7 @@ class Xayn(Adapter):
     kinds: ClassVar[Mapping[Kind, How]] = {"for_you": "native", "similar_items": "native"}
     made: ClassVar[frozenset[Operation]] = frozenset({"list_items"})
     says: ClassVar[frozenset[Part]] = frozenset({"exclude_seen", "include_seen", "hybrid", "history", "snippets"})
+    documented: ClassVar[Mapping[str, frozenset[str]]] = dict.fromkeys(questions.ROUTES, questions.DOCUMENTED)
     carries_properties: ClassVar[bool] = True
     user_ids: ClassVar[Alphabet] = IDS
     item_ids: ClassVar[Alphabet] = IDS

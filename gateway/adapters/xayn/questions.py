@@ -22,6 +22,14 @@ MOST_ASKED: Final = 100
 MOST_HISTORY: Final = 100
 QUERY_BYTES: Final = 512
 NOTHING: Final[frozenset[str]] = frozenset()
+ROUTES: Final = (
+    "/users/{id}/recommendations", "/users/{id}/personalized_documents", "/recommendations", "/semantic_search",
+)  # fmt: skip
+DOCUMENTED: Final = frozenset(
+    f"documents[].{member}"
+    for member in ("id", "score", "snippet", "snippet_id.document_id", "snippet_id.sub_id", "properties.*")
+)
+"""The members of an answer (FACTS.md §5; `id` is deprecated)."""
 
 
 class SnippetId(msgspec.Struct, frozen=True):
