@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--workers", metavar="N", type=int, help="of server.workers")
     serve.set_defaults(run=_serve)
 
+    worker = commands.add_parser("worker")  # no help, so that it is not listed: a supervisor calls it
+    worker.add_argument("channel", type=int)
+    worker.set_defaults(run=_work)
+
     check = commands.add_parser("check", help="say all that is wrong with a configuration")
     _takes_config(check)
     check.add_argument(
@@ -144,6 +148,10 @@ def _serve(args: argparse.Namespace) -> int:
     given = {"listen": args.listen, "admin_listen": args.admin_listen, "workers": args.workers}
     args.overrides = {("server", name): value for name, value in given.items() if value is not None}
     return _elsewhere("gateway.server.run:serve", args)
+
+
+def _work(args: argparse.Namespace) -> int:
+    return _elsewhere("gateway.server.worker:work", args)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -49,13 +49,13 @@ def test_check_warns_and_succeeds(file: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_check_says_all_mistakes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_text(FILE + "cache: {shard: true}\nserver: {workers: 2}\n")
+    file.write_text(FILE + "cache: {shard: true}\nserver: {workers: none}\n")
     assert main(["check", "--config", str(file)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
         f"{file}:6: cache.shard: is not a known key; did you mean shared?",
-        f"{file}:7: server.workers: more than one worker is not available in this version",
+        f"{file}:7: server.workers: must be a whole number",
         "2 mistakes",
     ]
 

@@ -179,7 +179,6 @@ def test_everything_that_is_wrong_is_said_at_once_where_it_stands(tmp_path: Path
         ("state: {url: 'sqlite://host/x'}", "state.url: must be sqlite:PATH"),
         ("state: {url: valkey://h:6379/0}", "state.url: a shared store is not available in this version"),
         ("state: {url: rediss://h:6379/0}", "state.url: a shared store is not available in this version"),
-        ("server: {workers: 2}", "server.workers: more than one worker is not available in this version"),
         ("telemetry: {logs: {requests: some}}", "telemetry.logs.requests: must be all, errors or a share"),
         ("telemetry: {traces: {endpoint: collector}}", "telemetry.traces.endpoint: must be an http or https URL"),
         ("defaults: {breaker: {open: 2m, max_open: 1m}}", "defaults.breaker: max_open must be at least as long"),
@@ -330,7 +329,7 @@ def test_overrides_stand_above_the_file_and_are_named_in_mistakes(tmp_path: Path
     listen = ("server", "listen")
     loaded = read(tmp_path, MINIMAL, overrides={listen: "127.0.0.1:0"})
     assert loaded.configuration.server.listen.port == 0
-    said = complaints(tmp_path, MINIMAL, overrides={listen: "0.0.0.0:80", ("server", "workers"): 3})
+    said = complaints(tmp_path, MINIMAL, overrides={listen: "0.0.0.0:80", ("server", "workers"): 0})
     assert [one.partition(": ")[0] for one in said] == ["command line", "command line"]
 
 

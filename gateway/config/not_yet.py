@@ -29,19 +29,11 @@ def _given(value: Any) -> bool:
     return value is not None
 
 
-def _more_than_one(value: Any) -> bool:
-    try:
-        return int(value) > 1
-    except (TypeError, ValueError):
-        return False  # its section says what is wrong with it
-
-
 def _shared_store(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(SHARED_STORES)
 
 
 NOT_YET: Final = (
-    NotYet(("server", "workers"), _more_than_one, "more than one worker is not available in this version", True),
     NotYet(("state", "url"), _shared_store, "a shared store is not available in this version; use sqlite:", True),
     NotYet(("cache", "shared"), lambda value: value is True, "a shared cache is not yet in force in this version"),
     NotYet(

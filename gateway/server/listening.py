@@ -15,10 +15,13 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
+
+from gateway.config.access import Server
+from gateway.config.words import Address
 
 BACKLOG: Final = 1024
 """Connections that wait to be taken (the kernel's `net.core.somaxconn` bounds it too)."""
@@ -62,7 +65,6 @@ def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.so
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
-        sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
@@ -73,6 +75,32 @@ def close(sockets: Sequence[socket.socket]) -> None:
     """Let go of them; the port is free when every process has."""
     for sock in sockets:
         sock.close()
+
+
+class Doors(NamedTuple):
+    """The listening sockets of a gateway."""
+
+    public: list[socket.socket]
+    admin: list[socket.socket]
+
+    @classmethod
+    def bind(cls, server: Server) -> Doors:
+        """As configured. Raises OSError, and then nothing is bound."""
+        public = bound(server.listen.host, server.listen.port)
+        try:
+            return cls(public, bound(server.admin_listen.host, server.admin_listen.port))
+        except BaseException:
+            close(public)
+            raise
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        close([*self.public, *self.admin])
+
+    def said(self) -> dict[str, str]:
+        """Where they are, for the log; the configuration does not say it of port 0."""
+        public, admin = (str(Address(*one[0].getsockname()[:2])) for one in self)
+        return {"listen": public, "admin": admin}
 
 
 class Entrance:
@@ -86,6 +114,8 @@ class Entrance:
         self._at_once = 1 if shared else ALONE
         self._coming: set[asyncio.Task[Any]] = set()
         self.sockets = list(sockets)
+        for sock in self.sockets:
+            sock.setblocking(False)
 
     def open(self) -> None:
         """Begin to take."""
