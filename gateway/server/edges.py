@@ -24,6 +24,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
+from gateway.server.dressing import SECURITY, SERVER
 from gateway.server.listening import Site, bound
 from gateway.server.tracing import request_id
 from gateway.telemetry.trace import Trace
@@ -48,13 +49,6 @@ LOOK: Final = 0.02
 
 ONCE: Final = ("Authorization", "X-Api-Key", "Origin", "Content-Type")
 """Headers of which two would leave open which one is meant. aiohttp's parser sees to those that frame."""
-
-SECURITY: Final[Headers] = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
-"""On every answer."""
 
 log = structlog.get_logger("gateway.request")
 
@@ -239,7 +233,7 @@ def _refused(why: str) -> InvalidRequest:
 
 
 def _dressed(headers: Headers) -> Headers:
-    return (*headers, *SECURITY, ("X-Request-Id", request_id({})), ("Server", "gateway"))
+    return (*headers, *SECURITY, SERVER, ("X-Request-Id", request_id({})))
 
 
 def _raw(error: GatewayError) -> bytes:

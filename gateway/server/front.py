@@ -11,25 +11,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
-import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.asked import Caller
 from gateway.delivery import Call, Delivery
-from gateway.errors import (
-    GatewayError,
-    Internal,
-    MethodNotAllowed,
-    NotFound,
-    Unavailable,
-)
+from gateway.errors import GatewayError, NotFound
 from gateway.model.wire import BatchRequest
 from gateway.server import bodies, ops, problems
 from gateway.server.activity import Activity
 from gateway.server.batch import answered
-from gateway.server.cors import Cors
-from gateway.server.edges import SECURITY, check_head
+from gateway.server.dressing import Dressing
+from gateway.server.edges import check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
 from gateway.server.experiments import Experiments
 from gateway.server.mistakes import convert, decode
@@ -41,7 +34,6 @@ from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import request_id
 from gateway.server.trainings import Trainings
-from gateway.state.store import StoreError
 from gateway.telemetry.metrics import CONTENT_TYPE
 from gateway.telemetry.notes import Served
 from gateway.telemetry.trace import Trace
@@ -55,8 +47,6 @@ HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-
 
 PARTS: Final = (Activity, Records, Rules, Personalization, Trainings, Experiments)
 """The handlers that stand in modules of their own."""
-STORE_DOWN: Final = "the state store cannot do this now; nothing of it was kept"
-AGAIN: Final = {"Retry-After": "5"}
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
 TRACE: Final = web.RequestKey("trace", Trace)
@@ -64,15 +54,13 @@ HUNG_UP: Final = 499
 """The status that is noted where nobody was there to be answered."""
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
-log = structlog.get_logger("gateway")
-
 
 class Front:
     """Routes and handlers of one listener."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._cors = Cors(runtime.configuration)
+        self._dressing = Dressing(runtime)
         runtime.metrics.watch(lambda: ops.samples(runtime))
 
     def app(self, *, admin: bool = False) -> web.Application:
@@ -128,22 +116,12 @@ class Front:
             check_head(request)
             preflight = self._preflight(request)
             response = await handler(request) if preflight is None else preflight
-        except GatewayError as error:
-            response, problem = self._problem(request, error, trace), error.slug
-        except web.HTTPException as error:
-            known = _known(error)
-            response, problem = self._problem(request, known, trace), known.slug
-        except StoreError as error:
-            log.error("state store", trace_id=trace.trace_id, path=_route(request), error=str(error))
-            down = Unavailable(STORE_DOWN, headers=AGAIN, attempts=[])
-            response, problem = self._problem(request, down, trace), down.slug
         except (ConnectionResetError, asyncio.CancelledError):  # the caller hung up
             self._note(request, HUNG_UP, started, None)
             raise
-        except Exception:
-            log.exception("internal", trace_id=trace.trace_id, path=_route(request))
-            fault = Internal("a fault of the gateway's own")
-            response, problem = self._problem(request, fault, trace), fault.slug
+        except Exception as error:  # here a request ends
+            known = problems.known(error, _route(request), trace)
+            response, problem = self._problem(request, known, trace), known.slug
         self._dress(request, response)
         self._note(request, response.status, started, problem)
         return response
@@ -153,27 +131,15 @@ class Front:
         refused = request.match_info.http_exception if request.method == "OPTIONS" else None
         if not isinstance(refused, web.HTTPMethodNotAllowed):
             return None
-        headers = self._cors_now().preflight(request.headers, refused.allowed_methods)
+        headers = self._dressing.cors.preflight(request.headers, refused.allowed_methods)
         return None if headers is None else web.Response(status=204, headers=CIMultiDict(headers))
 
-    def _cors_now(self) -> Cors:
-        if self._cors.configuration is not self._runtime.configuration:
-            self._cors = Cors(self._runtime.configuration)
-        return self._cors
-
     def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
-        """What every answer carries."""
-        headers = response.headers
-        headers["X-Request-Id"] = request_id(request.headers)
-        headers["Server"] = "gateway"
-        for name, value in SECURITY:
-            headers[name] = value
-        for name, value in self._cors_now().headers(request.headers.get("Origin")):
-            headers.setdefault(name, value)
         call: Call | None = request.get(CALL)
-        if call is not None and call.caller is not None and call.caller.limit is not None:
-            for name, value in call.caller.limit.headers():
-                headers[name] = value
+        limit = call.caller.limit if call is not None and call.caller is not None else None
+        own, origin = tuple(response.headers.items()), request.headers.get("Origin")
+        response.headers.clear()
+        response.headers.extend(self._dressing.dressed(own, origin, limit, request_id(request.headers)))
 
     def _problem(self, request: web.Request, error: GatewayError, trace: Trace) -> web.StreamResponse:
         response = _response(problems.delivery(error, instance=request.path, trace_id=trace.trace_id))
@@ -296,13 +262,3 @@ def _counted(caller: Caller, body: bytes) -> BatchRequest:
 
 async def _json_body(request: web.Request) -> bytes:
     return await bodies.json_body(request, request.app[RUNTIME].configuration.server.max_body)
-
-
-def _known(error: web.HTTPException) -> GatewayError:
-    """What aiohttp itself refuses, in our words."""
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return MethodNotAllowed(f"this path takes {allowed}", headers={"Allow": allowed})
-    if error.status == 404:
-        return NotFound("there is no such path")
-    return Internal(f"unexpected {error.status}")
