@@ -88,7 +88,7 @@ local function forget_unit(mark)
   end
 end
 """
-"""For whoever accepts events `credit(one)`, with what `credited` made; for who erases `forget_unit(mark in hex)`."""
+"""For whoever accepts events: `credit(one)`, with what `credited` made. For whoever erases: `forget_unit(hex)`."""
 
 _OPEN: Final = Script("for _, one in ipairs(A) do open_phase(one) end", LUA)
 _CREDIT: Final = Script("for _, one in ipairs(A) do credit(one) end", LUA)
