@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -28,21 +27,20 @@ from gateway.plan import Plan
 from gateway.policies.split import Experiment
 from gateway.server.experiments import prefers_csv
 from gateway.state.kept import Entry
+from gateway.state.opening import open_at
 from gateway.state.sqlite import SqliteStore
 from gateway.state.sqlite.experiments import forget_unit
-from gateway.state.store import StoreError
+from gateway.state.store import Store, StoreError
+from gateway.state.valkey import ValkeyStore
+from gateway.state.valkey.experiments import LUA
+from gateway.state.valkey.script import Script
+from tests.stores import KINDS, fresh_url
 
 KEY = b"k" * 32
 SIGNER = Signer([b"s" * 32])
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+pytest_plugins = "tests.stores"
 AB = Phase("ab", "0123abcd", "home", "user", {"a": 90.0, "b": 10.0})
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(str(tmp_path / "state.db"))
-    yield store
-    await store.close()
 
 
 # --- phases
@@ -173,7 +171,7 @@ def test_who_is_counted() -> None:
 # --- counted in the store
 
 
-async def counts(store: SqliteStore, arm: str = "b") -> Counts:
+async def counts(store: Store, arm: str = "b") -> Counts:
     (tally,) = await store.tallies("ab")
     return tally.arms[arm]
 
@@ -182,7 +180,7 @@ def earns(type_: str, *items: tuple[str, float], user: str = "u1", value: float 
     return Earned("ab", AB.name, "b", unit_mark(KEY, user), type_, items, value)
 
 
-async def test_each_unit_and_item_earns_once(store: SqliteStore) -> None:
+async def test_each_unit_and_item_earns_once(store: Store) -> None:
     for _ in range(2):
         await store.credit(
             [earns("click", ("a", 0)), earns("click", ("b", 0)), earns("click", ("a", 0), user="u2")]
@@ -193,7 +191,7 @@ async def test_each_unit_and_item_earns_once(store: SqliteStore) -> None:
     assert (found.conversions, found.converting_units, found.value) == (2, 1, 14.0)
 
 
-async def test_what_was_paid_for_what_is_new(store: SqliteStore) -> None:
+async def test_what_was_paid_for_what_is_new(store: Store) -> None:
     """The total counts only for a purchase all of whose items are new."""
     await store.credit([earns("purchase", ("a", 10), value=9.0)])
     await store.credit([earns("purchase", ("a", 10), ("b", 5), value=14.0)])
@@ -201,31 +199,27 @@ async def test_what_was_paid_for_what_is_new(store: SqliteStore) -> None:
     assert (found.conversions, found.value) == (2, 14.0)
 
 
-async def test_the_same_event_again_earns_nothing(store: SqliteStore) -> None:
+async def test_the_same_event_again_earns_nothing(store: Store) -> None:
     told = event("click", "a")
     for worth in (earned(told), earned(event("click", "b"))):  # the second time something else, under its id
         await store.accept([Entry(told, {}, worth)], 0.0)
     assert (await counts(store)).clicks == 1
 
 
-async def test_shown_is_added_up_over_processes(store: SqliteStore, tmp_path: Path) -> None:
-    other = await SqliteStore.open(str(tmp_path / "state.db"))
-    try:
-        u1, u2, u3 = (unit_mark(KEY, f"u{n}") for n in (1, 2, 3))
-        await asyncio.gather(
-            store.note_shown([Shown(AB, "a", (u1, u2), 5, 1, 2)], 7.0),
-            other.note_shown([Shown(AB, "a", (u2, u3), 3, 0, 1), Shown(AB, "b", (u1,), 1, 0, 0)], 8.0),
-        )
-        (tally,) = await store.tallies()
-        assert tally.phase == AB and tally.began_at in (7.0, 8.0)
-        assert tally.arms == {
-            "a": Counts(units=3, exposures=8, empty=1, fallback=3), "b": Counts(units=1, exposures=1)
-        }  # fmt: skip
-    finally:
-        await other.close()
+async def test_shown_is_added_up_over_processes(store: Store, other: Store) -> None:
+    u1, u2, u3 = (unit_mark(KEY, f"u{n}") for n in (1, 2, 3))
+    await asyncio.gather(
+        store.note_shown([Shown(AB, "a", (u1, u2), 5, 1, 2)], 7.0),
+        other.note_shown([Shown(AB, "a", (u2, u3), 3, 0, 1), Shown(AB, "b", (u1,), 1, 0, 0)], 8.0),
+    )
+    (tally,) = await store.tallies()
+    assert tally.phase == AB and tally.began_at in (7.0, 8.0)
+    assert tally.arms == {
+        "a": Counts(units=3, exposures=8, empty=1, fallback=3), "b": Counts(units=1, exposures=1)
+    }  # fmt: skip
 
 
-async def test_credit_before_anything_was_shown_names_no_unit_twice(store: SqliteStore) -> None:
+async def test_credit_before_anything_was_shown_names_no_unit_twice(store: Store) -> None:
     """An event may come before its exposure is written, and where another store has the phase."""
     await store.credit([earns("click", ("a", 0))])
     await store.note_shown([Shown(AB, "b", (unit_mark(KEY, "u1"),), 1, 0, 0)], 7.0)
@@ -234,7 +228,7 @@ async def test_credit_before_anything_was_shown_names_no_unit_twice(store: Sqlit
     assert tally.arms["b"] == Counts(units=1, exposures=1, clicks=1, clicking_units=1)
 
 
-async def test_phases_are_counted_apart(store: SqliteStore) -> None:
+async def test_phases_are_counted_apart(store: Store) -> None:
     later = Phase("ab", "later", "home", "user", {"a": 50.0, "b": 50.0})
     await store.open_phases([AB], 1.0)
     await store.open_phases([AB, later], 2.0)
@@ -245,25 +239,33 @@ async def test_phases_are_counted_apart(store: SqliteStore) -> None:
     assert await store.tallies("other") == []
 
 
-async def test_an_erased_unit_leaves_the_sums(store: SqliteStore) -> None:
+async def test_an_erased_unit_leaves_the_sums(store: Store) -> None:
     mark = unit_mark(KEY, "u1")
     await store.note_shown([Shown(AB, "b", (mark,), 1, 0, 0)], 7.0)
-    await store.db.change(lambda: forget_unit(store.db, mark))
-    left = await store.db.run(
-        lambda: store.db.connection.execute("SELECT count(*) FROM arm_units WHERE unit = ?", (mark,)).fetchone()
-    )
-    assert left == (0,) and (await counts(store)).units == 1
+    await _forget(store, mark)
+    assert (await counts(store)).units == 1
+    await store.note_shown([Shown(AB, "b", (mark,), 1, 0, 0)], 7.0)
+    assert (await counts(store)).units == 2, "nobody remembers that it was counted"
+
+
+async def _forget(store: Store, mark: bytes) -> None:
+    if isinstance(store, SqliteStore):
+        await store.db.change(lambda: forget_unit(store.db, mark))
+    else:
+        assert isinstance(store, ValkeyStore)
+        await store.server.change(Script("forget_unit(A)", LUA), mark.hex())
 
 
 SHOWN = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("uvwxyz"), st.booleans(), st.booleans()))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(parts=st.lists(SHOWN, max_size=4))
 async def test_however_notes_are_cut_into_batches_the_counts_are_the_same(
-    parts: list[list[tuple[str, str, bool, bool]]],
+    kind: str, parts: list[list[tuple[str, str, bool, bool]]]
 ) -> None:
-    store = await SqliteStore.open(":memory:")
+    store = await open_at("sqlite::memory:" if kind == "sqlite" else fresh_url())
     exposures = Exposures(store, KEY, lambda: 1.0)
     try:
         for part in parts:
@@ -356,7 +358,7 @@ def test_a_fair_dealing_and_a_wrong_one() -> None:
     assert sample_ratio({}, {"a": 1, "b": 1}) is None
 
 
-async def test_a_table_and_its_rates(store: SqliteStore) -> None:
+async def test_a_table_and_its_rates(store: Store) -> None:
     marks = tuple(unit_mark(KEY, f"u{n}") for n in range(10))
     await store.note_shown([Shown(AB, "b", marks, 20, 0, 0)], 7.0)
     await store.credit([earns("purchase", ("a", 3), value=3.0)])

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -19,40 +18,36 @@ from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.server import runtime
 from gateway.state.sqlite import SqliteStore
-from gateway.state.store import StoreError, TrainingRecord
+from gateway.state.store import Store, StoreError, TrainingRecord
 from gateway.telemetry.notes import Exchange
 from gateway.training import PAUSE, TooEarly, Trainer, may_have_begun
 from tests.clock import FakeClock
+from tests.stores import Opens
 from tests.world import World, world
 
+pytest_plugins = "tests.stores"
 HALF_AN_HOUR: Final = 1800.0
 
 # --- the lock ----------------------------------------------------------------------------------------------------
 
 
-async def test_two_stores_on_one_file_begin_once(tmp_path: Path) -> None:
-    stores = [await SqliteStore.open(f"{tmp_path}/state.db") for _ in range(2)]
-    try:
-        begun = await asyncio.gather(
-            *(stores[n % 2].begin_training("vendor", 1000.0 + n / 100, HALF_AN_HOUR) for n in range(20))
-        )
-        (winner,) = [1000.0 + n / 100 for n, refused in enumerate(begun) if refused is None]
-        assert {one for one in begun if one is not None} == {winner + HALF_AN_HOUR}
-        assert await stores[1].begin_training("another", 1000.0, HALF_AN_HOUR) is None
-    finally:
-        for store in stores:
-            await store.close()
+async def test_two_stores_on_one_place_begin_once(store: Store, other: Store) -> None:
+    stores = [store, other]
+    begun = await asyncio.gather(
+        *(stores[n % 2].begin_training("vendor", 1000.0 + n / 100, HALF_AN_HOUR) for n in range(20))
+    )
+    (winner,) = [1000.0 + n / 100 for n, refused in enumerate(begun) if refused is None]
+    assert {one for one in begun if one is not None} == {winner + HALF_AN_HOUR}
+    assert await other.begin_training("another", 1000.0, HALF_AN_HOUR) is None
 
 
-async def test_it_holds_after_a_restart_and_ends_with_the_interval(tmp_path: Path) -> None:
+async def test_it_holds_after_a_restart_and_ends_with_the_interval(open_store: Opens) -> None:
     for now, wanted in ((1000.0, None), (1001.0, 2800.0), (2799.9, 2800.0), (2800.0, None), (2801.0, 4600.0)):
-        store = await SqliteStore.open(f"{tmp_path}/state.db")
+        store = await open_store()
         assert await store.begin_training("vendor", now, HALF_AN_HOUR) == wanted
-        await store.close()
 
 
-async def test_what_is_given_back_never_was(tmp_path: Path) -> None:
-    store = await SqliteStore.open(f"{tmp_path}/state.db")
+async def test_what_is_given_back_never_was(store: Store) -> None:
     await store.count_told("vendor", 3)
     assert await store.training("vendor") == TrainingRecord(None, 3)
     await store.begin_training("vendor", 1000.0, 100.0)
@@ -64,7 +59,9 @@ async def test_what_is_given_back_never_was(tmp_path: Path) -> None:
     await store.give_back_training("vendor", 2000.0)
     assert await store.training("vendor") == TrainingRecord(1000.0, 2)
     assert await store.training("unknown") == TrainingRecord(None, 0)
-    await store.close()
+    await store.begin_training("odd", 1234567890.123456789, 0.1)
+    await store.give_back_training("odd", 1234567890.123456789)
+    assert await store.training("odd") == TrainingRecord(None, 0), "moments keep all of their digits"
 
 
 @pytest.mark.parametrize(

@@ -9,22 +9,30 @@ log.py         events                                  outbox.py      what provi
 erasures.py    users forgotten, receipts               replays.py     a provider fed anew
 leases.py      one active process                      room.py        the bound of what is kept
 upkeep.py      what the clock does                     trainings.py   the lock on trainings
-experiments.py counts of experiments
+experiments.py counts of experiments             tokens.py     access tokens, sealed
 """
 
 from __future__ import annotations
 
+from gateway.state.valkey.activity import UserItems
 from gateway.state.valkey.connection import Server
+from gateway.state.valkey.experiments import Experiments
+from gateway.state.valkey.ids import IdMaps
 from gateway.state.valkey.places import Place
+from gateway.state.valkey.secrets import Secrets
+from gateway.state.valkey.tokens import Tokens
+from gateway.state.valkey.trainings import Trainings
 
 __all__ = ["ValkeyStore"]
 
 
-class ValkeyStore:
+class ValkeyStore(Secrets, IdMaps, UserItems, Trainings, Experiments, Tokens):
     """See `gateway.state.store.Store` for what each method promises."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._creating = {}
+        self._held = {}
 
     @classmethod
     async def open(cls, url: str, max_bytes: int | None = None) -> ValkeyStore:

@@ -1,0 +1,256 @@
+"""The shared store's id maps, activity and tokens: what SQLite's file has no need of."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.model.activity import Change, Event, EventItem
+from gateway.state.learned import Position
+from gateway.state.store import StoreError
+from gateway.state.valkey import ValkeyStore, activity, ids
+from gateway.state.valkey.script import Script
+from tests.stores import ValkeyServer, fresh_url
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_BEFORE = Script("return forget_before(A)", activity.LUA)
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[tuple[ValkeyStore, ValkeyStore]]:
+    url = fresh_url()
+    both = await ValkeyStore.open(url), await ValkeyStore.open(url)
+    yield both
+    for one in both:
+        await one.close()
+
+
+def view(user: str, *items: str, id_: str | None = None, hours: float = 0.0) -> Event:
+    seen = tuple(EventItem(item) for item in items)
+    when = NOW - timedelta(hours=hours)
+    return Event(id=id_ or f"{user}-{'-'.join(items)}-{hours}", type="view", user=user, items=seen, time=when)
+
+
+# --- claims ------------------------------------------------------------------------------------------------------
+
+
+async def crashed(store: ValkeyStore, id_: str) -> None:
+    """Somebody took the claim and is gone."""
+    claim = {"provider": "p", "entity": "user", "id": id_, "holder": "gone", "life": round(1000 * ids.CLAIM_LIFE)}
+    decided, known = await store.server.change(ids._CLAIM, claim)
+    assert decided and not known
+
+
+async def test_the_claim_of_a_process_that_died_runs_out(
+    stores: tuple[ValkeyStore, ValkeyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "CLAIM_LIFE", 0.3)
+    await crashed(stores[0], "ann")
+    started = time.monotonic()
+    async with asyncio.timeout(2), stores[1].claim("p", "user", "ann") as known:
+        assert known is None
+    assert time.monotonic() - started > 0.2
+
+
+async def test_a_claim_is_kept_as_long_as_its_holder_creates(
+    stores: tuple[ValkeyStore, ValkeyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "CLAIM_LIFE", 0.3)
+    monkeypatch.setattr(ids, "RENEW", 0.1)
+
+    async def waits() -> str | None:
+        async with stores[1].claim("p", "user", "ann") as known:
+            return known
+
+    async with stores[0].claim("p", "user", "ann") as known:
+        assert known is None
+        waiting = asyncio.create_task(waits())
+        await asyncio.sleep(0.8)
+        assert not waiting.done()
+        await stores[0].bind("p", "user", {"ann": "v1"})
+    assert await waiting == "v1"
+    assert stores[0]._held == stores[0]._creating == {}
+
+
+async def test_who_lost_the_claim_cannot_bind_while_another_creates(
+    stores: tuple[ValkeyStore, ValkeyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "CLAIM_LIFE", 0.1)
+    monkeypatch.setattr(ids, "RENEW", 60.0)  # as if it hung
+    slow, quick = stores
+    async with slow.claim("p", "user", "ann"):
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(ids, "CLAIM_LIFE", 10.0)
+        async with asyncio.timeout(2), quick.claim("p", "user", "ann") as known:
+            assert known is None
+            await slow.bind("p", "user", {"ann": "late"})
+            assert await quick.lookup("p", "user", ["ann"]) == {}
+            await quick.bind("p", "user", {"ann": "v2"})
+    assert await slow.lookup("p", "user", ["ann"]) == {"ann": "v2"}
+    assert await slow.owners("p", "user", ["v2", "late"]) == {"v2": "ann"}
+
+
+async def test_a_claim_that_was_lost_is_not_released_for_its_new_holder(
+    stores: tuple[ValkeyStore, ValkeyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "CLAIM_LIFE", 0.1)
+    monkeypatch.setattr(ids, "RENEW", 60.0)
+    async with asyncio.timeout(3):
+        lost = stores[0].claim("p", "user", "ann")
+        await lost.__aenter__()
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(ids, "CLAIM_LIFE", 10.0)
+        async with stores[1].claim("p", "user", "ann"):
+            await lost.__aexit__(None, None, None)
+            (holder,) = await stores[1].server.ask(("GET", stores[1].server.key("claim", "user", "p", "ann")))
+            assert holder is not None
+
+
+async def test_more_ids_than_go_at_once(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    pairs = {f"c{n}": f"v{n}" for n in range(2 * ids.PART + 3)}
+    await stores[0].bind("p", "item", pairs)
+    assert await stores[1].lookup("p", "item", pairs) == pairs
+    assert await stores[1].owners("p", "item", ["v0", f"v{2 * ids.PART}"]) == {
+        "v0": "c0",
+        f"v{2 * ids.PART}": f"c{2 * ids.PART}",
+    }
+
+
+# --- activity ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_reader_misses_and_repeats_nothing_while_several_write(
+    stores: tuple[ValkeyStore, ValkeyStore],
+) -> None:
+    rng = random.Random(7)
+    writing = True
+
+    async def write(store: ValkeyStore, name: str) -> None:
+        for n in range(60):
+            await store.note_activity([view(f"{name}{n}", *(f"i{k}" for k in range(rng.randint(1, 4))))])
+            await store.put_items([Change(f"{name}{n % 7}", {"n": n})])
+
+    async def read() -> tuple[list[tuple[str, str]], dict[str, object]]:
+        deeds: list[tuple[str, str]] = []
+        records: dict[str, object] = {}
+        position = Position()
+        while True:
+            done = not writing
+            learned = await stores[1].learned_since(position, rng.randint(1, 9))
+            deeds += [(deed.user, deed.item) for deed in learned.deeds]
+            records |= {record.id: record.properties for record in learned.records}
+            position = learned.position
+            if done and not learned.deeds and not learned.records:
+                return deeds, records
+
+    reading = asyncio.create_task(read())
+    await asyncio.gather(*(write(stores[n % 2], f"w{n}-") for n in range(4)))
+    writing = False
+    async with asyncio.timeout(20):
+        deeds, records = await reading
+    assert len(deeds) == len(set(deeds))
+    whole = await stores[0].learned_since(Position(), 100_000)
+    assert [(deed.user, deed.item) for deed in whole.deeds] == deeds, "in the order in which all read it"
+    assert len({user for user, _ in deeds}) == 240
+    assert {f"w{w}-{k}": {"n": k + 7 * ((59 - k) // 7)} for w in range(4) for k in range(7)} == records
+
+
+async def test_the_bound_is_kept_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await ValkeyStore.open(fresh_url(), 80 * activity.PART * activity.ROW_BYTES)
+    for n in range(99):
+        await store.note_activity([view("ann", f"i{n}")])
+    assert (await store.learned_since(Position(), 1000)).forgotten == 0
+    await store.note_activity([view("ann", "i99")])
+    learned = await store.learned_since(Position(), 1000)
+    assert learned.forgotten == 1
+    assert [deed.item for deed in learned.deeds] == [f"i{n}" for n in range(20, 100)]
+    assert (await store.seen(["ann"], 1000))["ann"] == tuple(f"i{n}" for n in range(20, 100))
+    await store.note_activity([view("ann", "i5", id_="ann-i5-0.0")])  # its mark went with it: it may come again
+    assert (await store.learned_since(learned.position, 10)).deeds[0].item == "i5"
+    await store.close()
+
+
+async def test_nothing_is_left_of_who_is_forgotten(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    store = stores[0]
+    await store.note_activity([view("ann", "a", "b"), view("bob", "a"), view("ann", "c")])
+    await store.forget_activity("ann")
+    learned = await stores[1].learned_since(Position(), 10)
+    assert [(deed.user, deed.item) for deed in learned.deeds] == [("bob", "a")] and learned.forgotten == 1
+    marks, keys = await store.server.ask(("SCARD", store.server.key("marks")), ("KEYS", "*"))
+    assert marks == 1
+    assert not any(b"ann" in key and key.startswith(store.server.prefix.encode()) for key in keys)
+    await store.forget_activity("ann")
+    assert (await store.learned_since(learned.position, 10)).forgotten == 1, (
+        "nothing to forget, nothing to learn anew"
+    )
+
+
+async def test_the_retention_takes_whole_hours(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    store = stores[0]
+    await store.note_activity([view("ann", f"i{n}", hours=10 - n) for n in range(10)])
+    before = NOW.timestamp() - 5 * 3600
+    assert await store.server.change(_BEFORE, before + 1800) == 5
+    assert await store.server.change(_BEFORE, before + 3599) == 0
+    learned = await store.learned_since(Position(), 100)
+    assert [deed.item for deed in learned.deeds] == [f"i{n}" for n in range(5, 10)] and learned.forgotten == 1
+    assert await store.server.change(_BEFORE, NOW.timestamp() + 7200) == 5
+    assert (await store.learned_since(Position(), 100)).deeds == ()
+
+
+async def test_much_leaves_in_parts(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    store = stores[0]
+    await store.note_activity([view(f"u{n}", "a", hours=100) for n in range(activity.AT_ONCE + 500)])
+    gone = [await store.server.change(_BEFORE, NOW.timestamp()) for _ in range(3)]
+    assert gone == [activity.AT_ONCE, 500, 0]
+
+
+async def test_a_server_that_lost_entries_has_all_learn_anew(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    """As after a failover to a copy that had not all of it."""
+    store = stores[0]
+    await store.note_activity([view("ann", f"i{n}") for n in range(10)])
+    position = (await store.learned_since(Position(), 100)).position
+    await store.server.change(
+        Script("redis.call('HSET', key('learned'), 'deeds', 4) redis.call('DEL', key('deeds'))")
+    )
+    learned = await store.learned_since(position, 100)
+    assert (learned.position, learned.forgotten, learned.deeds) == (position, 1, ())
+    await store.note_activity([view("bob", "a")])
+    assert [deed.user for deed in (await store.learned_since(position, 100)).deeds] == ["bob"]
+
+
+# --- a server that goes away -------------------------------------------------------------------------------------
+
+
+async def test_what_was_bound_and_counted_outlives_a_kill() -> None:
+    server = ValkeyServer()
+    server.start()
+    try:
+        store = await ValkeyStore.open(server.url(waitaof="1"))
+        await store.bind("p", "user", {"ann": "v1"})
+        await store.note_activity([view("ann", "a")])
+        await store.begin_training("p", 1000.5, 100.0)
+        secret = await store.secret("key", lambda: b"\x00\xffmade")
+        server.kill()
+        with pytest.raises(StoreError):
+            await store.lookup("p", "user", ["ann"])
+        server.start()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    assert await store.lookup("p", "user", ["ann"]) == {"ann": "v1"}
+                    break
+                except StoreError:
+                    await asyncio.sleep(0.05)
+        await store.close()
+        store = await ValkeyStore.open(server.url())
+        assert await store.seen(["ann"], 5) == {"ann": ("a",)}
+        assert (await store.training("p")).started_at == 1000.5
+        assert await store.secret("key", lambda: b"another") == secret == b"\x00\xffmade"
+        await store.close()
+    finally:
+        server.close()
