@@ -16,17 +16,27 @@ from __future__ import annotations
 
 from gateway.state.valkey.activity import UserItems
 from gateway.state.valkey.connection import Server
+from gateway.state.valkey.erasures import Erasures
 from gateway.state.valkey.experiments import Experiments
 from gateway.state.valkey.ids import IdMaps
+from gateway.state.valkey.leases import Leases
+from gateway.state.valkey.log import EventLog
+from gateway.state.valkey.outbox import Outbox
 from gateway.state.valkey.places import Place
+from gateway.state.valkey.records import Records
+from gateway.state.valkey.replays import Replays
 from gateway.state.valkey.secrets import Secrets
 from gateway.state.valkey.tokens import Tokens
 from gateway.state.valkey.trainings import Trainings
+from gateway.state.valkey.upkeep import Upkeep
 
 __all__ = ["ValkeyStore"]
 
 
-class ValkeyStore(Secrets, IdMaps, UserItems, Trainings, Experiments, Tokens):
+class ValkeyStore(
+    Secrets, IdMaps, EventLog, Outbox, Records, Erasures, Replays, Leases, Upkeep, UserItems,
+    Trainings, Experiments, Tokens,
+):  # fmt: skip
     """See `gateway.state.store.Store` for what each method promises."""
 
     def __init__(self, server: Server) -> None:

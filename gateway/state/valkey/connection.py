@@ -25,6 +25,7 @@ gives it failover, not more memory). Conventions of scripts: `gateway.state.valk
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from gateway.state.valkey.lane import Command, Lane, refused
@@ -49,6 +50,9 @@ class Server:
         self.max_bytes = max_bytes
         """About the most that may be kept; None: no bound but the server's own."""
         self.place = place
+        self.making_room = asyncio.Lock()
+        self.full_with: list[int] | None = None
+        """What waited when nothing could leave: see room.py."""
         waits: list[Command] = []
         if any(place.wait_aof):
             waits.append(("WAITAOF", *place.wait_aof, COPIES))

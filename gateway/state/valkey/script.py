@@ -11,7 +11,7 @@ Conventions, for all parts:
                  `note_items(ids)` · `forget(user)` · `forget_before(time)`
     experiments  `credit(one)`, made by Python's `credited(earned)`; `forget_unit(hex)`
     ids          `forget_id(provider, entity, id)`
-    records      a record is the hash `item:ID` or `user:ID`: p properties (JSON), d `1` if deleted, c u a r v
+    records      a record is the hash `item:ID` or `user:ID`: see there
 * In Lua, `A` is the argument that was given in Python (msgpack: lists, dicts, texts, numbers, booleans), and
   `key('log')`, `key('user', id)` are the names of keys. Never use a key that `key` has not made.
 * In place of None send False: nil ends a Lua table. Bytes travel as text: a JSON body decoded, a hash in hex
