@@ -40,8 +40,8 @@ class Addresses:
         self._looking: asyncio.Task[Sequence[Address]] | None = None
 
     def due(self, now: float) -> bool:
-        """Is it time to look the name up again?"""
-        return now >= self._until and self._looking is None
+        """Is it time to look the name up again? Not where it never was: whoever connects will."""
+        return now >= self._until and self._looking is None and bool(self._known)
 
     async def current(self) -> Sequence[Address]:
         """Not older than a minute where the name can be looked up at all. Raises NotConnected.

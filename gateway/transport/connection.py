@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         """The IP address at its other end."""
         self.deadline = 0.0
         """Of the present question, by the loop's clock."""
-        self.since = 0.0
+        self.since = clock()
         """Idle since."""
         self.retired = False
         """Not to be asked again: the host's name does not mean this address any more."""

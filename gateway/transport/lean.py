@@ -10,6 +10,7 @@ It is checked against aiohttp's client on the same servers (tests/test_transport
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from typing import Final
@@ -24,6 +25,7 @@ from gateway.transport.outgoing import Outgoing
 
 AFTER_SCHEME: Final = len("https://")
 """Where the path may begin at the earliest; with `http://`, too, for a host has a letter at least."""
+END_OF_HOST: Final = re.compile(r"[/?#]")
 OPENS: Final = 10.0
 """Seconds that opening a connection ahead of requests may take, with TLS."""
 
@@ -55,9 +57,10 @@ class LeanTransport:
     async def exchange(self, outgoing: Outgoing, seconds: float) -> Response:
         url = outgoing.url
         slash = url.find("/", AFTER_SCHEME)
-        if slash < 0:
+        origin = self._origins.get(url[:slash]) if slash > 0 else None
+        if origin is None:
             url, slash = _with_path(url)
-        origin = self._origins.get(url[:slash]) or self._origin(url[:slash])
+            origin = self._origin(url[:slash])
         request = origin.heads.request(outgoing, url[slash:])
         connection = origin.take()
         if connection is None:
@@ -87,6 +90,9 @@ class LeanTransport:
         return connection, until - origin.loop.time()
 
     def _origin(self, url: str) -> Origin:
+        """By its URL, up to the path. Raises NotConnected, Misconfigured."""
+        if url in self._origins:
+            return self._origins[url]
         if self._closed:  # replaced at a reload: whoever comes this late must neither crash nor open it anew
             raise NotConnected("the provider was replaced")
         if self._wires is None:
@@ -103,9 +109,8 @@ class LeanTransport:
         return origin
 
     async def open(self, url: str) -> None:
-        slash = url.find("/", AFTER_SCHEME)
-        base = url[:slash] if slash >= 0 else _with_path(url)[0].rstrip("/")
-        origin = self._origins.get(base) or self._origin(base)
+        url, slash = _with_path(url)
+        origin = self._origin(url[:slash])
         if origin.pool.idle:
             return
         try:
@@ -133,7 +138,7 @@ async def _asked(connection: Connection, request: bytes, seconds: float, without
 
 
 def _with_path(url: str) -> tuple[str, int]:
-    """An URL that has no path gets the root, before its query (RFC 9112 §3.2.1), and where that begins."""
-    query = url.find("?")
-    end = len(url) if query < 0 else query
-    return f"{url[:end]}/{url[end:]}", end
+    """The URL, with the root as its path where it has none (RFC 9112 §3.2.1), and where that begins."""
+    found = END_OF_HOST.search(url, AFTER_SCHEME)
+    end = found.start() if found else len(url)
+    return (url, end) if url[end : end + 1] == "/" else (f"{url[:end]}/{url[end:]}", end)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.adapter import Response
 from gateway.errors import Malformed
@@ -45,7 +45,7 @@ class Reading:
 
     __slots__ = (
         "_body", "_complete", "_failure", "_fields", "_fruitless", "_headers", "_interim", "_keep", "_max_answer",
-        "_parser", "_size", "_status", "_unpacking", "_without_body", "on_header", "untouched",
+        "_parser", "_size", "_status", "_surplus", "_unpacking", "_without_body", "on_header", "untouched",
     )  # fmt: skip
 
     def __init__(self, max_answer: int) -> None:
@@ -68,7 +68,7 @@ class Reading:
         self._body: list[bytes] = []
         self._unpacking: Unpacking | None = None
         self._failure: Malformed | None = None
-        self._complete = self._keep = False
+        self._complete = self._keep = self._surplus = False
         self.untouched = True
         """Has nothing at all come yet?"""
 
@@ -78,10 +78,10 @@ class Reading:
         self._fruitless += len(piece)
         try:
             self._parser.feed_data(piece)
-        except HttpParserError as error:  # also a switch of protocols
+        except (HttpParserError, HttpParserUpgrade) as error:
             if not self._complete:
                 raise self._failure or Malformed("the answer is not whole, or not HTTP") from error
-            self._keep = False
+            self._surplus = True
         if self._failure is not None:
             raise self._failure
         if self._complete:
@@ -105,7 +105,7 @@ class Reading:
     @property
     def reusable(self) -> bool:
         """After an answer: may the connection be asked again? Not if more came than the answer."""
-        return self._keep
+        return self._keep and not self._surplus
 
     def _answer(self) -> Response:
         if self._unpacking is not None:
@@ -117,10 +117,11 @@ class Reading:
     # What the parser calls. An exception would be swallowed there, so failures are noted.
 
     def on_message_begin(self) -> None:
-        """Also of what nobody asked for, after an answer."""
-        self._keep = False
+        self._surplus = self._complete  # another answer, for which nobody has asked
 
     def on_headers_complete(self) -> None:
+        if self._surplus:
+            return
         self._status = status = self._parser.get_status_code()
         fields = self._fields
         if self._fruitless > MOST_FIELD or len(fields) > MOST_FIELDS:
@@ -148,7 +149,7 @@ class Reading:
             self._failure = Malformed("the answer's head is too long")
 
     def on_body(self, piece: bytes) -> None:
-        if self._without_body or self._failure is not None:
+        if self._without_body or self._surplus or self._failure is not None:
             return
         if self._headers is None:
             self._failure = Malformed("an interim answer has a body")
@@ -168,6 +169,6 @@ class Reading:
             self._body.append(piece)
 
     def on_message_complete(self) -> None:
-        if self._headers is not None:
+        if self._headers is not None and not self._surplus:
             self._complete = True
             self._keep = self._parser.should_keep_alive()

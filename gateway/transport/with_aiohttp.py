@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.adapter import Response
-from gateway.errors import Disconnected, Malformed, NotConnected, TimedOut
+from gateway.errors import Disconnected, Malformed, Misconfigured, NotConnected, TimedOut
 from gateway.transport.outgoing import ACCEPT_ENCODING, USER_AGENT, Outgoing
 
 
@@ -59,6 +59,8 @@ class AiohttpTransport:
             raise Malformed("the answer is not whole, or not HTTP") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Disconnected("the connection broke") from error
+        except ValueError as error:
+            raise Misconfigured("the request cannot be said in HTTP") from error
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
