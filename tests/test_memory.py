@@ -18,10 +18,13 @@ from gateway.model.activity import Change, Event, EventItem
 from gateway.model.filters import Compare, Not
 from gateway.model.query import Facet, Kind, Recommend, Recommendations, Search, Seen, User
 from gateway.state.learned import Learned, Position
-from gateway.state.sqlite import SqliteStore, activity
-from gateway.state.store import StoreError
+from gateway.state.sqlite import SqliteStore
+from gateway.state.sqlite import activity as sqlite_activity
+from gateway.state.store import Store, StoreError
+from gateway.state.valkey import activity as valkey_activity
 from tests.clock import FakeClock
 
+pytest_plugins = "tests.stores"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SHOP: dict[str, dict[str, Any]] = {
     **{f"d{n}": {"title": f"Sorrow {n}", "genre": ["Drama"], "year": 1990 + n} for n in range(6)},
@@ -31,19 +34,12 @@ SHOP: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(str(tmp_path / "state.db"))
-    yield store
-    await store.close()
-
-
-@pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
 
 @pytest.fixture
-async def memory(store: SqliteStore, clock: FakeClock) -> AsyncIterator[Memory]:
+async def memory(store: Store, clock: FakeClock) -> AsyncIterator[Memory]:
     memory = Memory(store, clock)
     yield memory
     await memory.close()
@@ -56,7 +52,7 @@ def did(user: str, type_: str, *items: str, value: float | None = None, days: fl
                  time=when)  # fmt: skip
 
 
-async def open_shop(store: SqliteStore, shop: dict[str, Any] = SHOP) -> None:
+async def open_shop(store: Store, shop: dict[str, Any] = SHOP) -> None:
     await store.put_items([Change(id_, properties) for id_, properties in shop.items()])
 
 
@@ -81,12 +77,12 @@ async def test_nothing_learned_is_no_answer(memory: Memory) -> None:
             await memory.recall(asked)
 
 
-async def test_a_catalogue_alone_trends_by_id(store: SqliteStore, memory: Memory) -> None:
+async def test_a_catalogue_alone_trends_by_id(store: Store, memory: Memory) -> None:
     await open_shop(store)
     assert ids(await memory.recall(question("trending_items", count=3))) == ["alone", "c0", "c1"]
 
 
-async def test_trending_is_what_is_wanted_now(store: SqliteStore, memory: Memory) -> None:
+async def test_trending_is_what_is_wanted_now(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity(
         [did("u1", "purchase", "d0", days=40), did("u2", "view", "d1"), did("u3", "click", "d2")]
@@ -97,7 +93,7 @@ async def test_trending_is_what_is_wanted_now(store: SqliteStore, memory: Memory
     assert scores == sorted(scores, reverse=True) and scores[0] == pytest.approx(2.0)
 
 
-async def test_trending_of_a_facet_and_the_facets_themselves(store: SqliteStore, memory: Memory) -> None:
+async def test_trending_of_a_facet_and_the_facets_themselves(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity([did("u1", "purchase", "d0", "d1"), did("u2", "view", "c0"), did("u3", "view", "x")])
     drama = await memory.recall(question("trending_items", facet=Facet("genre", "Drama"), count=3))
@@ -108,7 +104,7 @@ async def test_trending_of_a_facet_and_the_facets_themselves(store: SqliteStore,
         await memory.recall(question("trending_facets", facet=Facet("colour")))
 
 
-async def test_similar_by_behaviour_then_by_likeness(store: SqliteStore, memory: Memory) -> None:
+async def test_similar_by_behaviour_then_by_likeness(store: Store, memory: Memory) -> None:
     """People who bought d0 bought c3; what nobody paired follows by its genre."""
     await open_shop(store)
     await store.note_activity(buyers([("d0", "c3")] * 8))
@@ -116,21 +112,21 @@ async def test_similar_by_behaviour_then_by_likeness(store: SqliteStore, memory:
     assert said[0] == "c3" and set(said[1:]) == {"d1", "d2", "d3", "d4", "d5"}
 
 
-async def test_one_coincidence_is_less_than_likeness(store: SqliteStore, memory: Memory) -> None:
+async def test_one_coincidence_is_less_than_likeness(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity([did("u", "view", "d0"), did("u", "view", "c3")])
     said = ids(await memory.recall(question("similar_items", "d0", count=10)))
     assert said[-1] == "c3" and said[0].startswith("d")
 
 
-async def test_what_shares_nothing_with_anything_is_no_answer(store: SqliteStore, memory: Memory) -> None:
+async def test_what_shares_nothing_with_anything_is_no_answer(store: Store, memory: Memory) -> None:
     await open_shop(store)
     for seed in ("alone", "unknown"):
         with pytest.raises(NoAnswer):
             await memory.recall(question("similar_items", seed))
 
 
-async def test_bought_together_is_not_viewed_together(store: SqliteStore, memory: Memory) -> None:
+async def test_bought_together_is_not_viewed_together(store: Store, memory: Memory) -> None:
     await open_shop(store)
     views = [did(f"v{n}", "view", "d0", "d5") for n in range(400)]
     await store.note_activity([*views, *buyers([("d0", "c1")] * 8)])
@@ -138,7 +134,7 @@ async def test_bought_together_is_not_viewed_together(store: SqliteStore, memory
     assert ids(await memory.recall(question("similar_items", "d0")))[0] == "d5"
 
 
-async def test_for_you_follows_the_users_own_last_items(store: SqliteStore, memory: Memory) -> None:
+async def test_for_you_follows_the_users_own_last_items(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity(buyers([("d0", "d1", "d2")] * 6 + [("c0", "c1", "c2")] * 6))
     await store.note_activity([did("me", "purchase", "c0")])
@@ -149,7 +145,7 @@ async def test_for_you_follows_the_users_own_last_items(store: SqliteStore, memo
     assert scores == sorted(scores, reverse=True)
 
 
-async def test_for_you_of_a_history_and_of_nobody_known(store: SqliteStore, memory: Memory) -> None:
+async def test_for_you_of_a_history_and_of_nobody_known(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity(buyers([("d0", "d1")] * 6 + [("c0", "c1")] * 6))
     by_history = await memory.recall(question("for_you", user=User(None, (Seen("d0"),))))
@@ -158,7 +154,7 @@ async def test_for_you_of_a_history_and_of_nobody_known(store: SqliteStore, memo
     assert stranger.cold_start and len(stranger.items) == 5
 
 
-async def test_what_a_user_dislikes_is_neither_shown_nor_followed(store: SqliteStore, memory: Memory) -> None:
+async def test_what_a_user_dislikes_is_neither_shown_nor_followed(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity(buyers([("d0", "d1")] * 6))
     await store.note_activity([did("me", "dislike", "d0"), did("me", "rating", "c0", value=1)])
@@ -166,7 +162,7 @@ async def test_what_a_user_dislikes_is_neither_shown_nor_followed(store: SqliteS
     assert said.cold_start and not {"d0", "c0"} & {*ids(said)}
 
 
-async def test_seen_by_habit_by_wish_and_not_at_all(store: SqliteStore, memory: Memory) -> None:
+async def test_seen_by_habit_by_wish_and_not_at_all(store: Store, memory: Memory) -> None:
     await open_shop(store)
     await store.note_activity(buyers([("d0", "d1", "d2")] * 6))
     await store.note_activity([did("me", "purchase", "d0"), did("me", "view", "d1")])
@@ -180,7 +176,7 @@ async def test_seen_by_habit_by_wish_and_not_at_all(store: SqliteStore, memory: 
     assert not {"d0", "d1"} & {*ids(await memory.recall(wished))}
 
 
-async def test_everything_of_a_long_past_is_left_out(store: SqliteStore, memory: Memory) -> None:
+async def test_everything_of_a_long_past_is_left_out(store: Store, memory: Memory) -> None:
     """More than the memory keeps of one user: the log has it."""
     shop = {f"i{n:03}": {"genre": "G"} for n in range(120)}
     await open_shop(store, shop)
@@ -189,7 +185,7 @@ async def test_everything_of_a_long_past_is_left_out(store: SqliteStore, memory:
     assert sorted(ids(said)) == [f"i{n:03}" for n in range(100, 120)]
 
 
-async def test_search_by_words_and_by_an_item(store: SqliteStore, memory: Memory) -> None:
+async def test_search_by_words_and_by_an_item(store: Store, memory: Memory) -> None:
     await open_shop(store)
     said = await memory.recall(Search(query="WEDDING 3", count=20, properties=True))
     assert ids(said)[0] == "c3" and {*ids(said)} == {f"c{n}" for n in range(6)} | {"d3"}
@@ -200,14 +196,14 @@ async def test_search_by_words_and_by_an_item(store: SqliteStore, memory: Memory
         await memory.recall(Search(query="zebra", count=3))
 
 
-async def test_filters_excludes_and_counts(store: SqliteStore, memory: Memory) -> None:
+async def test_filters_excludes_and_counts(store: Store, memory: Memory) -> None:
     await open_shop(store)
     tree = Not(Compare("genre", "eq", "Drama"))
     said = await memory.recall(question("trending_items", count=3, filter=tree, exclude_items=("alone", "c0")))
     assert ids(said) == ["c1", "c2", "c3"]
 
 
-async def test_only_what_is_on_record_once_there_are_records(store: SqliteStore, memory: Memory) -> None:
+async def test_only_what_is_on_record_once_there_are_records(store: Store, memory: Memory) -> None:
     await store.note_activity([did("u", "purchase", "ghost"), did("u", "view", "d0")])
     assert ids(await memory.recall(question("trending_items"))) == ["ghost", "d0"]
     await open_shop(store)
@@ -225,34 +221,28 @@ async def test_only_what_is_on_record_once_there_are_records(store: SqliteStore,
 # --- following the store
 
 
-async def test_every_process_answers_alike_within_five_seconds(store: SqliteStore, tmp_path: Path) -> None:
-    other = await SqliteStore.open(str(tmp_path / "state.db"))
+async def test_every_process_answers_alike_within_five_seconds(store: Store, other: Store) -> None:
     clocks = FakeClock(), FakeClock()
     here, there = Memory(store, clocks[0]), Memory(other, clocks[1])
     asked: list[Recommend | Search] = [
         question("trending_items", count=13), question("for_you", user=User("b1"), count=13),
         question("similar_items", "d0", count=13), Search(query="wedding 2", count=13),
     ]  # fmt: skip
-    try:
-        await open_shop(store)
-        for part in range(4):
-            baskets = [(f"d{n % 6}", f"c{(n * part) % 6}", f"d{(n + part) % 6}") for n in range(20)]
-            events = [did(f"b{n}", "purchase", *set(basket), days=part) for n, basket in enumerate(baskets)]
-            await (store if part % 2 else other).note_activity(events)
-            for clock in clocks:
-                clock.passes(5)
-            for one in asked:
-                assert await here.recall(one) == await there.recall(one)
-        late = Memory(other, FakeClock())  # one that starts only now
+    await open_shop(store)
+    for part in range(4):
+        baskets = [(f"d{n % 6}", f"c{(n * part) % 6}", f"d{(n + part) % 6}") for n in range(20)]
+        events = [did(f"b{n}", "purchase", *set(basket), days=part) for n, basket in enumerate(baskets)]
+        await (store if part % 2 else other).note_activity(events)
+        for clock in clocks:
+            clock.passes(5)
         for one in asked:
-            assert await late.recall(one) == await here.recall(one)
-    finally:
-        await other.close()
+            assert await here.recall(one) == await there.recall(one)
+    late = Memory(other, FakeClock())  # one that starts only now
+    for one in asked:
+        assert await late.recall(one) == await here.recall(one)
 
 
-async def test_what_this_process_does_it_knows_at_once(
-    store: SqliteStore, memory: Memory, clock: FakeClock
-) -> None:
+async def test_what_this_process_does_it_knows_at_once(store: Store, memory: Memory, clock: FakeClock) -> None:
     await open_shop(store)
     assert ids(await memory.recall(question("trending_items", count=1))) == ["alone"]
     await store.note_activity([did("u", "view", "d0")])
@@ -264,7 +254,7 @@ async def test_what_this_process_does_it_knows_at_once(
     assert ids(await memory.recall(question("trending_items", count=1))) == ["d1"]
 
 
-async def test_the_same_event_again_changes_nothing(store: SqliteStore, memory: Memory) -> None:
+async def test_the_same_event_again_changes_nothing(store: Store, memory: Memory) -> None:
     once = [did("u", "view", "a"), did("u", "click", "b")]
     await store.note_activity(once)
     before = await memory.recall(question("trending_items"))
@@ -274,7 +264,7 @@ async def test_the_same_event_again_changes_nothing(store: SqliteStore, memory: 
 
 
 async def test_an_erased_user_is_gone_at_once_and_what_was_theirs_soon(
-    store: SqliteStore, memory: Memory, clock: FakeClock
+    store: Store, memory: Memory, clock: FakeClock
 ) -> None:
     await open_shop(store)
     await store.note_activity([*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0"), did("me", "view", "d5")])
@@ -295,7 +285,7 @@ async def settled(memory: Memory) -> None:
 
 
 async def test_many_erasures_cost_one_learning_anew(
-    store: SqliteStore, memory: Memory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, memory: Memory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = 0
     rebuild = memory._rebuild
@@ -324,7 +314,7 @@ async def test_many_erasures_cost_one_learning_anew(
 class Broken:
     """A store that fails from now on."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self.broken = False
 
@@ -341,7 +331,7 @@ class Broken:
             raise StoreError("the disk is gone")
 
 
-async def test_a_store_that_fails_is_no_reason_not_to_answer(store: SqliteStore, clock: FakeClock) -> None:
+async def test_a_store_that_fails_is_no_reason_not_to_answer(store: Store, clock: FakeClock) -> None:
     await open_shop(store)
     await store.note_activity([did("me", "view", "d0")])
     broken = Broken(store)
@@ -358,7 +348,7 @@ async def test_a_store_that_fails_is_no_reason_not_to_answer(store: SqliteStore,
 
 
 async def test_what_was_learned_before_a_failure_is_not_learned_twice(
-    store: SqliteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ", 2)
     await store.note_activity([did(f"u{n}", "view", "a") for n in range(6)])
@@ -382,7 +372,7 @@ async def test_what_was_learned_before_a_failure_is_not_learned_twice(
 
 
 async def test_a_slow_store_holds_up_no_question_for_longer_than_it_has_patience(
-    store: SqliteStore, clock: FakeClock
+    store: Store, clock: FakeClock
 ) -> None:
     """It is answered from what is there."""
     await store.note_activity([did("u", "view", "a")])
@@ -403,9 +393,10 @@ async def test_a_slow_store_holds_up_no_question_for_longer_than_it_has_patience
 
 
 async def test_rows_leave_in_steps_and_everybody_learns_anew(
-    store: SqliteStore, memory: Memory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, memory: Memory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "ROWS", 8)
+    monkeypatch.setattr(sqlite_activity, "ROWS", 8)
+    monkeypatch.setattr(valkey_activity, "ROWS", 8)
     for n in range(30):
         await store.note_activity([did(f"u{n}", "view", f"i{n:02}")])
         rows = len((await store.learned_since(Position(), 100)).deeds)
@@ -425,12 +416,12 @@ async def test_a_small_file_keeps_fewer_rows(tmp_path: Path) -> None:
     assert 300 < rows < 450
 
 
-async def test_the_retention_takes_whole_hours(store: SqliteStore) -> None:
+async def test_the_retention_takes_whole_hours(store: Store) -> None:
     await store.note_activity([did("u", "view", f"i{n}", days=n / 24) for n in (5, 3, 1)])
 
     async def kept_after(hours: float) -> list[str]:
         before = (NOW - timedelta(hours=hours)).timestamp()
-        await store.db.change(lambda: activity.forget_before(store.db, before))
+        await store.sweep(before, [], before)
         return [deed.item for deed in (await store.learned_since(Position(), 9)).deeds]
 
     assert await kept_after(4.5) == ["i5", "i3", "i1"]  # its hour is not over
@@ -438,17 +429,19 @@ async def test_the_retention_takes_whole_hours(store: SqliteStore) -> None:
     assert await kept_after(0) == []
 
 
+def one_of_many(n: int) -> Event:
+    when = NOW - timedelta(seconds=n)
+    type_ = ("view", "purchase")[n % 5 == 0]
+    return Event(id=f"e{n}", type=type_, user=f"u{n % 5000}", items=(EventItem(f"i{n * 7919 % 5003}"),), time=when)
+
+
 @pytest.mark.timeout(60)
 async def test_a_hundred_thousand_deeds_are_learned_in_seconds_and_others_are_served_meanwhile(
-    store: SqliteStore,
+    store: Store,
 ) -> None:
     """Rebuilding at the start; the bound is generous because the machine may be busy: 1.5 s by itself."""
-    rows = [
-        (n, f"u{n % 5000}", f"i{n * 7919 % 5003}", ("view", "purchase")[n % 5 == 0], None, NOW.timestamp() - n)
-        for n in range(100_000)
-    ]
-    insert = "INSERT INTO user_items (mark, user, item, type, value, time) VALUES (?, ?, ?, ?, ?, ?)"
-    await store.db.change(lambda: store.db.connection.executemany(insert, rows) and None)
+    for start in range(0, 100_000, 1000):
+        await store.note_activity([one_of_many(n) for n in range(start, start + 1000)])
     memory = Memory(store, time.monotonic)
     longest = 0.0
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,12 +12,12 @@ from pydantic import SecretStr
 from gateway import token_sharing
 from gateway.adapter import Adapter, Token
 from gateway.errors import Failed
-from gateway.state.sqlite import SqliteStore
 from gateway.state.store import Store, StoreError
 from gateway.token import TokenKeeper
 from gateway.token_sharing import TokenSharing
 from tests.clock import FakeClock
 
+pytest_plugins = "tests.stores"
 KEY = b"k" * 32
 
 
@@ -50,12 +48,9 @@ class Vendor:
 
 
 @pytest.fixture
-async def stores(tmp_path: Path) -> AsyncIterator[list[Store]]:
+def stores(store: Store, other: Store) -> list[Store]:
     """Two processes' of one deployment."""
-    both = [await SqliteStore.open(str(tmp_path / "state.db")) for _ in range(2)]
-    yield [*both]
-    for one in both:
-        await one.close()
+    return [store, other]
 
 
 def sharing(store: Store, wall: FakeClock, account: Adapter | None = None, key: bytes = KEY) -> TokenSharing:
