@@ -220,7 +220,7 @@ class Courier:
             return await self._erase(load[0], probe)
         told = await self._teller.tell(load)
         for errand, reason in told.refused:
-            log.warning("dead letter", provider=self.name, kind=errand.kind, id=errand.ref, reason=reason)
+            log.warning("dead letter", provider=self.name, kind=errand.kind, reason=reason)
         await self._settle(told)
         if told.error is None:
             self._works()

@@ -11,9 +11,11 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from gateway import logs
 from gateway.access import Access
 from gateway.config import Changes, Configuration, Loaded, diff, effective, epoch
 from gateway.config.changes import RESTARTS
+from gateway.config.secret_values import secret_values
 from gateway.errors import ProviderError
 from gateway.events.attribution import Signer
 from gateway.events.writes import Writes
@@ -30,6 +32,7 @@ from gateway.state.store import Store, StoreError
 from gateway.telemetry.lines import Lines
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import Notes
+from gateway.telemetry.tracing import Tracing
 from gateway.training import LOOK, Trainer
 
 T = TypeVar("T")
@@ -78,6 +81,10 @@ class Runtime:
         self.metrics = Metrics()
         """What `/metrics` shows."""
         self.notes.readers += [self.metrics, Lines(lambda: self.configuration.telemetry.logs)]
+        self.tracing = Tracing(self.notes, logs.put)
+        self.tracing.apply(self.configuration.telemetry.traces)
+        self.notes.readers.append(self.tracing)
+        logs.never_say(lambda: secret_values(self.configuration))
 
     @classmethod
     async def start(cls, loaded: Loaded, store: Store, place: Place = ALONE) -> Runtime:
@@ -155,10 +162,12 @@ class Runtime:
         before = self.pipeline.access
         access = access or Access(configuration, before, workers=self._place.workers)
         signer = _signer(configuration, self._signing)
+        traced_before = self.tracing.apply(configuration.telemetry.traces)
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self.writes.apply(plan)
         self._loaded, self._rejected = loaded, []
+        self._tell_otherwise(traced_before)
         self.in_background(access.prepare())
         self.in_background(before.close(access))
         self._forget_answers(old, plan)
@@ -168,6 +177,14 @@ class Runtime:
             self._replaced |= replaced
             self.in_background(self._close_when_idle(replaced, old))
         return changes
+
+    def _tell_otherwise(self, traced_before: Callable[[], None] | None) -> None:
+        """Logs and traces as they are wanted now."""
+        telemetry = self.configuration.telemetry
+        logs.never_say(lambda: secret_values(self.configuration))
+        logs.follow(telemetry.logs)
+        if traced_before is not None:
+            self.in_background(asyncio.to_thread(traced_before))
 
     def _forget_answers(self, old: Plan, new: Plan) -> None:
         """Those of placements that are gone or answer otherwise now: nothing would find them again."""
@@ -240,6 +257,7 @@ class Runtime:
         for provider in {*self.pipeline.plan.providers.values(), *self._replaced}:
             await provider.close()
         self.notes.read()
+        await asyncio.to_thread(self.tracing.close)
         await self._memory.close()
         if self.pipeline.exposures is not None:
             await self.pipeline.exposures.close()
