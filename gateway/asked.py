@@ -39,6 +39,8 @@ class Caller(msgspec.Struct, frozen=True):
     """The one user that these credentials speak for; None: any."""
     limit: Limit | None = None
     """How many requests it may send; None: no limit."""
+    passing: bool = False
+    """Of a token, whose time ends: the same headers may mean nobody a moment later."""
 
     def may(self, scope: str) -> bool:
         """Is the scope among its rights?"""

@@ -102,7 +102,9 @@ class Pipeline:
             self.deadline(call.headers)  # one that is no time is refused, even where nobody waits
         if call.caller is None:
             call.caller = self.access.admit(call.headers, "recommend")
-        call.asked = asked = self._for_ops(call, self._read(call))
+        asked = call.asked
+        if asked is None:
+            call.asked = asked = self._for_ops(call, self._read(call))
         caching = asked.placement.caching
         if caching is None or call.explain or call.pinned:
             return None

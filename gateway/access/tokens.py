@@ -121,7 +121,7 @@ class Tokens:
         words = said.split() if isinstance(said, str) else said if isinstance(said, list) else []
         scopes = SCOPES.intersection(word for word in words if isinstance(word, str))
         user = None if self.settings.user_claim is None else _user(claims, self.settings.user_claim)
-        return Caller(NAME, scopes, user=user)
+        return Caller(NAME, scopes, user=user, passing=True)
 
 
 def _key_of(settings: Jwt) -> Any:

@@ -35,9 +35,13 @@ class Dressing:
 
     def dressed(self, own: Headers, origin: str | None, limit: Limit | None, request_id: str) -> Headers:
         """All headers but those of the framing. `limit`: the caller's, where it has one."""
+        said = () if limit is None else limit.headers()
+        return (*self.fixed(own, origin, limited=limit is not None), *said, ("X-Request-Id", request_id))
+
+    def fixed(self, own: Headers, origin: str | None, *, limited: bool) -> Headers:
+        """Those that are the same for the same answer to the same origin."""
         named = {name.lower() for name, _ in own}
         more = (pair for pair in self.cors.headers(origin) if pair[0].lower() not in named)
-        if limit is None:
-            return (*own, SERVER, *SECURITY, *more, ("X-Request-Id", request_id))
-        own = tuple(pair for pair in own if pair[0].lower() not in TOLD)
-        return (*own, SERVER, *SECURITY, *more, *limit.headers(), ("X-Request-Id", request_id))
+        if limited:
+            own = tuple(pair for pair in own if pair[0].lower() not in TOLD)
+        return (*own, SERVER, *SECURITY, *more)

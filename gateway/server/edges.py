@@ -53,6 +53,10 @@ ONCE: Final = ("Authorization", "X-Api-Key", "Origin", "Content-Type")
 log = structlog.get_logger("gateway.request")
 
 
+EDGE: Final[web.AppKey[Callable[..., Edge]]] = web.AppKey("edge")
+"""What an application has its connections made by, where that is not `Edge` alone."""
+
+
 class Edge(web.RequestHandler):
     """aiohttp's side of one connection, with a clock and a scale for heads.
 
@@ -163,10 +167,10 @@ class Runner(web.AppRunner):
 
 
 def _edges_of(runner: Runner, server: web.Server) -> Callable[[], Edge]:
-    loop = asyncio.get_running_loop()
+    loop, make = asyncio.get_running_loop(), runner.app.get(EDGE, Edge)
 
     def edge() -> Edge:
-        return Edge(
+        return make(
             runner,
             server,
             loop=loop,

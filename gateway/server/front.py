@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,13 +19,15 @@ from gateway.asked import Caller
 from gateway.delivery import Call, Delivery
 from gateway.errors import GatewayError, NotFound
 from gateway.model.wire import BatchRequest
-from gateway.server import bodies, ops, problems
+from gateway.server import bodies, gathering, ops, problems
 from gateway.server.activity import Activity
 from gateway.server.batch import answered
 from gateway.server.dressing import Dressing
-from gateway.server.edges import check_head
+from gateway.server.edges import EDGE, check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
 from gateway.server.experiments import Experiments
+from gateway.server.fast.connection import FastEdge
+from gateway.server.fast.lane import Lane
 from gateway.server.mistakes import convert, decode
 from gateway.server.openapi import document
 from gateway.server.pages import docs_page, problem_page
@@ -32,9 +35,8 @@ from gateway.server.personalization import Personalization
 from gateway.server.records import Records
 from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
-from gateway.server.tracing import request_id
+from gateway.server.tracing import HUNG_UP, request_id
 from gateway.server.trainings import Trainings
-from gateway.telemetry.metrics import CONTENT_TYPE
 from gateway.telemetry.notes import Served
 from gateway.telemetry.trace import Trace
 
@@ -50,8 +52,6 @@ PARTS: Final = (Activity, Records, Rules, Personalization, Trainings, Experiment
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""
 TRACE: Final = web.RequestKey("trace", Trace)
-HUNG_UP: Final = 499
-"""The status that is noted where nobody was there to be answered."""
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
 
@@ -61,12 +61,12 @@ class Front:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._dressing = Dressing(runtime)
-        runtime.metrics.watch(lambda: ops.samples(runtime))
 
     def app(self, *, admin: bool = False) -> web.Application:
         """The operations; on the admin listener the state of the process too."""
         app = web.Application(middlewares=[self._answered])
         app[RUNTIME] = self._runtime
+        app[EDGE] = partial(FastEdge, Lane(self._runtime, self._dressing))
         for endpoint in ENDPOINTS:
             if endpoint.admin and not admin:
                 continue
@@ -197,7 +197,7 @@ class Front:
 
     async def drop_cache(self, request: web.Request, call: Call) -> Delivery:
         wanted = convert(dict(request.query), CacheQuery)
-        return _state(200, ops.drop_cache(self._runtime, wanted.placement))
+        return _state(200, await ops.drop_cache(self._runtime, wanted.placement))
 
     # --- documents
     async def openapi(self, _request: web.Request, _call: Call) -> Delivery:
@@ -216,10 +216,9 @@ class Front:
     async def livez(self, _request: web.Request, _call: Call) -> Delivery:
         return _state(200, {"alive": True})
 
-    async def metrics(self, _request: web.Request, _call: Call) -> Delivery:
-        headers = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"))
-        self._runtime.notes.read()
-        return Delivery(200, headers, self._runtime.metrics.exposed())
+    async def metrics(self, request: web.Request, _call: Call) -> Delivery:
+        written, body = await gathering.metrics(self._runtime, request.headers.get("Accept", ""))
+        return Delivery(200, (("Content-Type", written), ("Cache-Control", "no-store")), body)
 
     async def readyz(self, _request: web.Request, _call: Call) -> Delivery:
         state = self._runtime.readiness()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from typing import Final
+
+HUNG_UP: Final = 499
+"""The status that is noted where nobody was there to be answered."""
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 

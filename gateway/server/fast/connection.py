@@ -1,0 +1,156 @@
+"""One connection that two readers take turns with, at the ends of messages and nowhere else.
+
+    IDLE     ──one whole, plain request of the lane's──▸ answered at once, or ASKING ─▸ IDLE
+             ──such a one whose body is not whole yet──▸ HELD ─▸ whole, or given to aiohttp after a while
+             ──any other whole message, plain────────▸ AIOHTTP, until it waits again ─▸ IDLE
+             ──anything else─────────────────────────▸ AIOHTTP for good
+    ASKING   bytes that come meanwhile wait; a caller that hangs up ends it
+    AIOHTTP  bytes that come meanwhile: the rest of the message, or (pipelining) aiohttp's for good
+
+aiohttp's parser is known to be empty only where every byte that it had belonged to messages whose ends were known
+here; for that a head must be plain (heads.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.server import bodies
+from gateway.server.edges import IDLE, Edge
+from gateway.server.fast.heads import END, MOST, read
+
+if TYPE_CHECKING:
+    from gateway.server.fast.lane import Lane
+
+HELD: Final = 64 * 1024
+"""Bytes that wait here at most; above it reading pauses, or they are given to aiohttp."""
+TAKEN, NOT_WHOLE, NOT_OURS = range(3)
+"""What the lane says of some bytes."""
+
+
+class FastEdge(Edge):
+    """aiohttp's side of a connection, and the lane's beside it."""
+
+    __slots__ = ("_asking", "_held", "_lane", "_left", "_owed", "_timer", "_under_way")
+
+    def __init__(self, lane: Lane, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lane = lane
+        self._asking: asyncio.Task[None] | None = None
+        self._held = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self._under_way = False  # has aiohttp a message that it has not answered yet?
+        self._owed = 0  # bytes of its body that are still to come
+        self._left = False  # aiohttp's for good
+
+    @property
+    def last(self) -> bool:
+        """Is what is said now the last on this connection?"""
+        return self._close or self._runner.leaving
+
+    def data_received(self, data: bytes) -> None:
+        if self._asking is not None:
+            self._wait(data)
+            return
+        if self._held:
+            data = self._let_go() + data
+        if self._left or not self._idle():
+            self._pass_on(data)
+            return
+        verdict = self._lane.take(self, data)
+        if verdict == NOT_WHOLE and len(data) <= HELD:
+            self._held = data
+            self._timer = self._loop.call_later(bodies.TIME, self._late)
+        elif verdict != TAKEN:
+            self._pass_on(data)
+
+    def ask(self, answering: Coroutine[Any, Any, None]) -> None:
+        """The answer takes a while: it ends with `say`, and the connection with it if the caller hangs up."""
+        self._asking = self._loop.create_task(answering)
+        self._asking.add_done_callback(self._asked)
+
+    def say(self, answer: bytes, *, last: bool) -> None:
+        """These bytes are the answer."""
+        if self.transport is None:
+            return
+        self.transport.write(answer)
+        self._next_keepalive_close_time = self._loop.time() + IDLE
+        if last:
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._let_go()
+        if self._asking is not None:
+            self._asking.cancel()
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # as aiohttp calls it
+        if self._asking is not None:
+            await asyncio.wait([self._asking], timeout=timeout)
+        await super().shutdown(timeout)
+
+    def _process_keepalive(self) -> None:
+        if self._asking is not None or self._held:  # to aiohttp this looks idle
+            self._next_keepalive_close_time = self._loop.time() + IDLE
+        super()._process_keepalive()
+
+    # --- whose turn it is ---------------------------------------------------------------------------------------
+
+    def _idle(self) -> bool:
+        """Is nothing in flight, and aiohttp's parser empty?"""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._owed:
+            return False
+        self._under_way = False
+        return not (self._force_close or self._paused or self.transport is None or self.last)
+
+    def _pass_on(self, data: bytes) -> None:
+        if not self._left:
+            self._count(data)
+        super().data_received(data)
+
+    def _count(self, data: bytes) -> None:
+        """Follow where the message ends that aiohttp gets; once that is not known, never take over again."""
+        if not self._under_way:
+            owed = _owed(data)
+            self._under_way = True
+        else:
+            owed = self._owed - len(data)
+        self._left = owed < 0
+        self._owed = max(0, owed)
+
+    # --- bytes that wait ----------------------------------------------------------------------------------------
+
+    def _wait(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > HELD and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _let_go(self) -> bytes:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        held, self._held = self._held, b""
+        if len(held) > HELD and self.transport is not None:
+            self.transport.resume_reading()
+        return held
+
+    def _late(self) -> None:
+        """The rest of a body does not come: aiohttp's handler says so, in its time."""
+        self._pass_on(self._let_go())
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking = None
+        if not task.cancelled() and task.exception() is not None:  # a fault of the lane's own
+            self.force_close()
+        if self._held and self.transport is not None:
+            self.data_received(self._let_go())
+
+
+def _owed(data: bytes) -> int:
+    """Bytes that are missing of one plain message; negative where it is not plain, or more than one."""
+    end = data.find(END, 0, MOST)
+    head = read(data[:end]) if end >= 0 else None
+    return -1 if head is None else end + len(END) + (head.length or 0) - len(data)

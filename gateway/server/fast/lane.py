@@ -1,0 +1,239 @@
+"""What the fast front does with a request: the same as the ordinary front, with less around it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from yarl import URL
+
+from gateway.access import Access
+from gateway.asked import Asked, Caller
+from gateway.delivery import Call, Delivery, Headers
+from gateway.events.attribution import Signer
+from gateway.plan import Plan
+from gateway.server import problems
+from gateway.server.dressing import Dressing
+from gateway.server.fast.connection import NOT_OURS, NOT_WHOLE, TAKEN
+from gateway.server.fast.heads import CUT, END, MOST, Cut, Head, cut, read
+from gateway.server.fast.memo import Memo
+from gateway.server.runtime import Runtime
+from gateway.server.tracing import HUNG_UP, request_id
+from gateway.telemetry.notes import Served
+from gateway.telemetry.trace import Trace
+
+if TYPE_CHECKING:
+    from gateway.server.fast.connection import FastEdge
+
+ROUTES: Final = {
+    ("POST", "/v1/recommendations"): "recommend",
+    ("GET", "/v1/recommendations"): "recommend_by_url",
+    ("POST", "/v1/search"): "search",
+}
+"""What is taken here: method and path, and the name of the operation."""
+JSON_TYPES: Final = frozenset({"", "application/json", "application/json; charset=utf-8"})
+BODILESS: Final = frozenset({204, 304})
+
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Decision(msgspec.Struct):
+    """One request, as often as it comes, and what was decided about it. Limits are not part of it."""
+
+    head: Head
+    operation: str
+    route: str
+    body: bytes
+    query: tuple[tuple[str, str], ...] | None
+    access: Access | None = None
+    caller: Caller | None = None
+    """Whom the credentials mean, as long as `access` is in force; None for a token, whose time ends."""
+    plan: Plan | None = None
+    signer: Signer | None = None
+    asked: Asked | None = None
+    """What is asked, as long as these two are in force, by `asked_by`."""
+    asked_by: Caller | None = None
+    written: Written | None = None
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The last answer's bytes: the same in the same second, but for the parts that are another each time."""
+
+    second: int
+    own: Headers
+    body: bytes
+    dressing: object
+    before: bytes
+    after: bytes
+
+
+class Lane:
+    """Of one listener."""
+
+    def __init__(self, runtime: Runtime, dressing: Dressing) -> None:
+        self._runtime = runtime
+        self._pipeline = runtime.pipeline
+        self._dressing = dressing
+        self._memo: Memo[Decision] = Memo()
+        self._plan: Plan | None = None
+        self._open = True
+
+    def take(self, edge: FastEdge, data: bytes) -> int:
+        """Answer it, if it is one whole, plain request that is taken here."""
+        end = data.find(END, 0, MOST)
+        if end < 0 or not self._may_cut():
+            return NOT_OURS
+        part = cut(data, end)
+        if part is None:
+            return NOT_OURS
+        decision = self._memo.get(part.rest)
+        if decision is None:
+            found = self._read(part.rest)
+            if isinstance(found, int):
+                return found
+            decision = found
+        self._serve(edge, decision, part)
+        return TAKEN
+
+    def _may_cut(self) -> bool:
+        """Not where a header that is cut out decides about somebody's arm."""
+        plan = self._pipeline.plan
+        if plan is not self._plan:
+            experiments = (placement.settings.experiment for placement in plan.placements.values())
+            self._open = not any(one is not None and one.unit.lower() in CUT for one in experiments)
+            self._plan = plan
+        return self._open
+
+    def _read(self, rest: bytes) -> Decision | int:
+        end = rest.find(END, 0, MOST)
+        head = read(rest[:end])
+        if head is None or any(name in head.headers for name in CUT):
+            return NOT_OURS
+        path, asks, query = head.target.partition("?")
+        operation = ROUTES.get((head.method, path))
+        if operation is None or "#" in query:
+            return NOT_OURS
+        if head.method == "GET":
+            taken = head.length is None
+        else:
+            kind = head.headers.get("Content-Type", "").lower()
+            taken = head.length is not None and not asks and kind in JSON_TYPES
+        most = self._runtime.configuration.server.max_body
+        if not taken or (head.length or 0) > most:
+            return NOT_OURS
+        body = rest[end + len(END) :]
+        missing = (head.length or 0) - len(body)
+        if missing:
+            return NOT_WHOLE if missing > 0 else NOT_OURS
+        asked = None
+        if head.method == "GET":
+            asked = tuple(URL.build(path=path, query_string=query, encoded=True).query.items())
+        return Decision(head, operation, path, body, asked)
+
+    # --- a request ----------------------------------------------------------------------------------------------
+
+    def _serve(self, edge: FastEdge, decision: Decision, part: Cut) -> None:
+        started = time.monotonic()
+        trace = Trace(part.traceparent)
+        call = Call(decision.operation, decision.head.headers, decision.body, query=decision.query, trace=trace)
+        name = part.request_id or request_id({})
+        slug: str | None = None
+        try:
+            self._admit(call, decision)
+            delivery = self._pipeline.at_once(call)
+            self._remember(part.rest, decision, call)
+        except Exception as error:  # here a request ends
+            delivery, slug = self._problem(error, decision, trace)
+        if delivery is None:
+            edge.ask(self._fetch(edge, decision, call, name, started))
+        else:
+            self._leave(edge, decision, call, delivery, name, started, slug)
+
+    def _admit(self, call: Call, decision: Decision) -> None:
+        """Raises Unauthorized, RateLimited, Forbidden."""
+        pipeline = self._pipeline
+        access = pipeline.access
+        if decision.access is access and decision.caller is not None:
+            caller = decision.caller
+        else:
+            caller = access.look(call.headers)
+        call.caller = caller
+        caller.admit("recommend")
+        if decision.plan is pipeline.plan and decision.signer is pipeline.signer and decision.asked_by is caller:
+            call.asked = decision.asked
+
+    def _remember(self, key: bytes, decision: Decision, call: Call) -> None:
+        pipeline, caller = self._pipeline, call.caller
+        if decision.asked is call.asked or call.explain or call.pinned or caller is None:
+            return
+        decision.access, decision.caller = pipeline.access, None if caller.passing else caller
+        decision.plan, decision.signer = pipeline.plan, pipeline.signer
+        decision.asked, decision.asked_by = call.asked, caller
+        self._memo.keep(key, decision)
+
+    async def _fetch(self, edge: FastEdge, decision: Decision, call: Call, name: str, started: float) -> None:
+        slug: str | None = None
+        try:
+            delivery = await self._pipeline.fetch(call)
+        except asyncio.CancelledError:
+            self._note(decision, call, HUNG_UP, started, None)
+            raise
+        except Exception as error:  # here a request ends
+            delivery, slug = self._problem(error, decision, call.trace)
+        self._leave(edge, decision, call, delivery, name, started, slug)
+
+    def _problem(self, error: Exception, decision: Decision, trace: Trace) -> tuple[Delivery, str]:
+        known = problems.known(error, decision.route, trace)
+        return problems.delivery(known, instance=decision.route, trace_id=trace.trace_id), known.slug
+
+    def _leave(
+        self, edge: FastEdge, decision: Decision, call: Call, delivery: Delivery, name: str, started: float,
+        slug: str | None,
+    ) -> None:  # fmt: skip
+        last = edge.last
+        edge.say(self._bytes(decision, call, delivery, name, last=last), last=last)
+        self._note(decision, call, delivery.status, started, slug)
+
+    def _note(self, decision: Decision, call: Call, status: int, started: float, slug: str | None) -> None:
+        ended = time.monotonic()
+        self._runtime.notes.note(
+            Served(decision.head.method, decision.route, status, started, ended, call.trace, call, slug)
+        )
+
+    # --- its bytes ----------------------------------------------------------------------------------------------
+
+    def _bytes(self, decision: Decision, call: Call, delivery: Delivery, name: str, *, last: bool) -> bytes:
+        written = self._written(decision, call, delivery)
+        limit = call.caller.limit if call.caller is not None else None
+        rate = "" if limit is None else "".join(f"{key}: {value}\r\n" for key, value in limit.headers())
+        varying = f"{rate}X-Request-Id: {name}\r\n".encode()
+        if last:
+            return written.before + varying + written.after.replace(END, b"\r\nConnection: close\r\n\r\n", 1)
+        return written.before + varying + written.after
+
+    def _written(self, decision: Decision, call: Call, delivery: Delivery) -> Written:
+        second, dressing = int(time.time()), self._dressing.cors
+        kept = decision.written
+        if (
+            kept is not None
+            and kept.second == second
+            and kept.body is delivery.body
+            and kept.own == delivery.headers
+            and kept.dressing is dressing
+        ):
+            return kept
+        limited = call.caller is not None and call.caller.limit is not None
+        fixed = self._dressing.fixed(delivery.headers, call.headers.get("Origin"), limited=limited)
+        before = f"HTTP/1.1 {delivery.status} {_REASONS[delivery.status]}\r\n"
+        before += "".join(f"{key}: {value}\r\n" for key, value in fixed)
+        length = "" if delivery.status in BODILESS else f"Content-Length: {len(delivery.body)}\r\n"
+        after = f"{length}Date: {formatdate(second, usegmt=True)}\r\n\r\n"
+        written = Written(
+            second, delivery.headers, delivery.body, dressing, before.encode(), after.encode() + delivery.body
+        )
+        decision.written = written
+        return written
