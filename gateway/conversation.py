@@ -69,6 +69,8 @@ class Conversation:
                 return await self._memory.recall(effect.question, max(0.0, self._deadline.left() / 2))
             case Learn():
                 await self._learn(effect)
+            case _:
+                raise TypeError(f"a flow yielded {effect!r}, which is no effect: was `yield from` meant?")
         return None
 
     async def _send(self, request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.adapter import Operation, load
 from gateway.errors import NoProviderCan, Unavailable
 from gateway.model.control import RuleSearch, Strategy
 from gateway.model.control_wire import (
@@ -37,11 +36,6 @@ STRATEGY: Final[dict[str, Any]] = {
     "facets": [{"name": "genre", "score": 100}],
     "impact": 50,
 }
-
-
-def _one_with(operation: Operation) -> str:
-    """The name of a provider with this operation: the demo calls its providers as their adapters."""
-    return next((name for name, adapter in sorted(load().items()) if adapter.has(operation)), "vendor-a")
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
