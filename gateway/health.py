@@ -6,7 +6,10 @@ Counts over a sliding window and the latencies of the last calls; nothing is dec
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
+
+import msgspec
 
 from gateway.deadline import Clock
 from gateway.errors import ProviderError
@@ -46,20 +49,53 @@ class Health:
             }
             self._problem_at = now
 
+    def seen(self) -> Seen:
+        """All that `report` is made of."""
+        now = self._clock()
+        self._window.roll(now)
+        calls, failures = self._window.totals
+        problem = self.last_problem
+        return Seen(calls, failures, list(self._latencies), problem, now - self._problem_at if problem else 0.0)
+
     def report(self) -> dict[str, Any]:
         """`requests` and `error_rate` of the last 5 minutes, `latency_ms` of the last calls, `last_problem`."""
-        self._window.roll(self._clock())
-        calls, failures = self._window.totals
-        ordered = sorted(self._latencies)
-        problem = self.last_problem
+        return self.seen().report()
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What one process, or several together, have seen of a provider."""
+
+    calls: int
+    failures: int
+    latencies: list[float]
+    """Seconds, of the last calls."""
+    problem: dict[str, Any] | None
+    problem_age: float
+    """Seconds since."""
+
+    def report(self) -> dict[str, Any]:
+        """As `Health.report` says."""
+        ordered, problem = sorted(self.latencies), self.problem
         if problem is not None:
-            problem = {**problem, "seconds_ago": round(self._clock() - self._problem_at, 1)}
+            problem = {**problem, "seconds_ago": round(self.problem_age, 1)}
         return {
-            "requests": calls,
-            "error_rate": round(failures / calls, 4) if calls else 0.0,
+            "requests": self.calls,
+            "error_rate": round(self.failures / self.calls, 4) if self.calls else 0.0,
             "latency_ms": {f"p{part}": _percentile(ordered, part) for part in (50, 95, 99)},
             "last_problem": problem,
         }
+
+
+def together(seen: Sequence[Seen]) -> Seen:
+    """Counts and latencies of all, so that each weighs by its calls; the latest problem."""
+    last = min((one for one in seen if one.problem is not None), key=lambda one: one.problem_age, default=None)
+    return Seen(
+        sum(one.calls for one in seen),
+        sum(one.failures for one in seen),
+        [latency for one in seen for latency in one.latencies],
+        last.problem if last else None,
+        last.problem_age if last else 0.0,
+    )
 
 
 def _percentile(ordered: list[float], part: int) -> float | None:

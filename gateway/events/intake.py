@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.adapter import Entity
@@ -57,6 +57,8 @@ class Intake:
         self._key = key
         self._wall = wall
         self._earnings = earnings
+        self.told_all: Callable[[], Awaitable[None]] = _nobody_else
+        """Has the other processes on this machine look at the store's news, and waits until they have."""
 
     def hash_of(self, user: str) -> str:
         """What stands for a user in receipts: says nothing to whoever has not the id."""
@@ -107,6 +109,7 @@ class Intake:
         await self.store.remove_item(item, told, self._wall())
         self._hidden.hide(item)
         self._dispatcher.wake()
+        await self.told_all()  # hidden from this moment on, whoever is asked
 
     # --- erasure
     async def erase(self, user: str) -> ErasureReceipt:
@@ -119,10 +122,15 @@ class Intake:
         await self.store.erase(user, self.hash_of(user), told, now, unit_mark(self._key, user))
         self._cache.drop_subject(subject_of(user))
         self._dispatcher.forget(subject("erase_user", user))
+        await self.told_all()
         return ErasureReceipt(now, told)
 
     def _named(self, names: Sequence[str]) -> list[Provider]:
         return [self.plan.providers[name] for name in names]
+
+
+async def _nobody_else() -> None:
+    """There is one process, or the others hear by themselves."""
 
 
 def hash_of(key: bytes, user: str) -> str:

@@ -28,6 +28,7 @@ from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
 from gateway.quota import Quotas
+from gateway.server.siblings import Siblings
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.lines import Lines
 from gateway.telemetry.metrics import Metrics
@@ -77,6 +78,8 @@ class Runtime:
         """Signs the ids of tasks."""
         self.trainer = Trainer(store)
         self.quotas = Quotas()
+        self.siblings: Siblings | None = None
+        """The other processes that share the port."""
         self.notes = pipeline.notes
         self.metrics = Metrics()
         """What `/metrics` shows."""

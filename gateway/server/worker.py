@@ -23,6 +23,7 @@ import structlog
 from gateway.config import Loaded
 from gateway.logs import set_up
 from gateway.server.channel import Birth, Refused, Up, from_above, up
+from gateway.server.gathering import answer
 from gateway.server.listening import Doors
 from gateway.server.process import (
     TO_START,
@@ -35,6 +36,7 @@ from gateway.server.process import (
     told_to_stop,
 )  # fmt: skip
 from gateway.server.runtime import Runtime
+from gateway.server.siblings import Siblings
 
 log = structlog.get_logger("gateway")
 
@@ -93,6 +95,10 @@ async def _begun(birth: Birth, stack: AsyncExitStack) -> Runtime:
     stack.push_async_callback(runtime.close)
     if birth.refused:
         runtime.reject(birth.refused)
+    runtime.siblings = siblings = Siblings(birth.place, birth.directory, partial(answer, runtime))
+    await siblings.listen()
+    stack.push_async_callback(siblings.close)
+    runtime.writes.intake.told_all = siblings.hear
     doors = Doors(*([socket.socket(fileno=one) for one in door] for door in (birth.public, birth.admin)))
     await attend(runtime, doors, stack, shared=True)
     return runtime
