@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config.mistakes import Path, Wrong
-from gateway.config.model import SHARED_STORES
 
 
 class NotYet(msgspec.Struct, frozen=True):
@@ -29,12 +28,7 @@ def _given(value: Any) -> bool:
     return value is not None
 
 
-def _shared_store(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(SHARED_STORES)
-
-
 NOT_YET: Final = (
-    NotYet(("state", "url"), _shared_store, "a shared store is not available in this version; use sqlite:", True),
     NotYet(("cache", "shared"), lambda value: value is True, "a shared cache is not yet in force in this version"),
     NotYet(
         ("telemetry", "traces", "exporter"), lambda value: value not in (None, "none"),

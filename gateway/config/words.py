@@ -13,7 +13,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 URL: Final = r"^https?://[^/\s]+\S*$"
 ORIGIN: Final = r"^(\*|https?://[^/\s?#@]+)$"
-STATE_URL: Final = r"^(sqlite:([^/\s]|/[^/\s]|///[^/\s]).*|(valkey|redis|rediss)(\+[a-z]+)?://\S+)$"
+STATE_URL: Final = r"^(sqlite:([^/\s]|/[^/\s]|///[^/\s]).*|(valkeys?|rediss?)(\+(sentinel|cluster|unix))?://\S+)$"
 SHA256: Final = r"^[0-9a-fA-F]{64}$"
 
 RIGHT: Final = {

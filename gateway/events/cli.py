@@ -1,6 +1,6 @@
 """`gateway events status | dead-letters | retry | replay`: what waits for the providers, beside a running gateway.
 
-It reads and writes the state file alone; whoever runs the gateway on that file does the telling. A replay goes
+It reads and writes the state store alone; whoever runs the gateway on that store does the telling. A replay goes
 on in the gateway though nobody watches it.
 """
 
@@ -22,7 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.config import Loaded, load
 from gateway.state.kept import Replay, StoreError
-from gateway.state.sqlite import SqliteStore
+from gateway.state.opening import open_store
+from gateway.state.store import Store
 
 LOOK: Final = 0.5
 """Seconds between two looks at a replay."""
@@ -57,13 +58,13 @@ def command(args: argparse.Namespace) -> int:
 
 async def _with_store(loaded: Loaded, args: argparse.Namespace) -> None:
     path = loaded.configuration.state.path
-    if path is None or not Path(path).exists():  # noqa: ASYNC240  # a command line has nothing else to do
-        raise StoreError(f"there is no state file {path or ''}: start the gateway first, in the same directory")
+    if path is not None and not Path(path).exists():  # noqa: ASYNC240  # a command line has nothing else to do
+        raise StoreError(f"there is no state file {path}: start the gateway first, in the same directory")
     named = getattr(args, "provider", None)
     if named is not None and named not in loaded.configuration.providers:
         known = ", ".join(sorted(loaded.configuration.providers))
         raise Mistaken(f"there is no provider `{named}`; there are {known}")
-    store = await SqliteStore.open(path)
+    store = await open_store(loaded.configuration.state)
     try:
         await COMMANDS[args.events](loaded, store, args)
     finally:
@@ -75,7 +76,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def status(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -> None:
+async def status(loaded: Loaded, store: Store, args: argparse.Namespace) -> None:
     """What waits for each provider."""
     queues, now = await store.queues(), time.time()
     names = list(dict.fromkeys([*loaded.configuration.providers, *queues]))
@@ -93,7 +94,7 @@ async def status(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -
             _say(f"a replay to {name} is under way: {_summary(under_way)}")
 
 
-async def dead_letters(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -> None:
+async def dead_letters(loaded: Loaded, store: Store, args: argparse.Namespace) -> None:
     """What providers will never take, newest first."""
     letters = await store.dead_letters(args.provider, args.limit)
     for one in letters:
@@ -103,7 +104,7 @@ async def dead_letters(loaded: Loaded, store: SqliteStore, args: argparse.Namesp
         _say("none")
 
 
-async def retry(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -> None:
+async def retry(loaded: Loaded, store: Store, args: argparse.Namespace) -> None:
     """Queue dead letters again."""
     count = await store.retry(args.provider, args.id)
     _say(f"{count} queued again" if count else "there is nothing to be queued again")
@@ -119,7 +120,7 @@ def _ago(seconds: float) -> str:
 # --- replay -----------------------------------------------------------------------------------------------------
 
 
-async def replay(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -> None:
+async def replay(loaded: Loaded, store: Store, args: argparse.Namespace) -> None:
     """Begin a replay, or find one under way; watch it to its end."""
     name = args.provider
     before = await store.replay(name)
@@ -132,7 +133,7 @@ async def replay(loaded: Loaded, store: SqliteStore, args: argparse.Namespace) -
     _say(f"{name}: {_summary(await store.replay(name) or begun)}")
 
 
-async def _told(store: SqliteStore, watcher: _Watcher, name: str) -> bool:
+async def _told(store: Store, watcher: _Watcher, name: str) -> bool:
     """Is all of it told?"""
     now = await store.replay(name)
     if now is None:
@@ -170,7 +171,7 @@ class _Watcher:
             self._done, self._moved = done, now
         elif now - self._moved > HIDDEN_FOR:
             self._moved = now
-            _say(f"nothing moves: does a gateway run on this state file, and is {self._name} up?")
+            _say(f"nothing moves: does a gateway run on this state store, and is {self._name} up?")
         if not self._terminal and now - self._said >= SAY:
             self._said = now
             _say(f"{self._name}: {done} of {replay.total}")

@@ -18,7 +18,7 @@ from gateway.server.edges import listen_on
 from gateway.server.front import Front
 from gateway.server.listening import Doors
 from gateway.server.runtime import Runtime
-from gateway.state.sqlite import SqliteStore
+from gateway.state import opening
 from gateway.state.store import Store, StoreError
 
 T = TypeVar("T")
@@ -47,10 +47,11 @@ def plainly(error: Exception) -> str:
 
 
 async def open_store(configuration: Configuration) -> Store:
-    """What outlives the process. Raises StoreError."""
-    state = configuration.state
-    assert state.path is not None  # noqa: S101  # other stores are refused when the file is loaded
-    return await SqliteStore.open(state.path, state.max_bytes)
+    """What outlives the process; what may lose what it acknowledges is said. Raises StoreError."""
+    store = await opening.open_store(configuration.state)
+    for hazard in await opening.hazards(store):
+        log.warning("state store", hazard=hazard)
+    return store
 
 
 def told_to_stop() -> asyncio.Event:

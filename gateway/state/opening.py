@@ -5,12 +5,17 @@ from __future__ import annotations
 from gateway.config.model import State
 from gateway.state.sqlite import SqliteStore
 from gateway.state.store import Store
-from gateway.state.valkey import ValkeyStore
+from gateway.state.valkey import ValkeyStore, checks
 
 
 async def open_store(settings: State) -> Store:
     """The store of `state:`. Raises StoreError where it cannot be opened."""
     return await open_at(settings.url, settings.max_bytes)
+
+
+async def hazards(store: Store) -> list[str]:
+    """What may lose what this store has acknowledged. Raises StoreError."""
+    return await checks.hazards(store.server) if isinstance(store, ValkeyStore) else []
 
 
 async def open_at(url: str, max_bytes: int | None = None) -> Store:

@@ -28,7 +28,8 @@ from gateway.plan import Placement, build, candidates
 from gateway.provider import Provider
 from gateway.rendering import render
 from gateway.server.mistakes import decode
-from gateway.state.sqlite import SqliteStore
+from gateway.state.opening import open_at
+from gateway.state.store import Store
 from gateway.tailoring import Tailor
 from gateway.transport import AiohttpTransport
 from gateway.trying.recording import Exchange, Recording
@@ -40,7 +41,7 @@ ONLY_IN_SEARCHES: Final = {*SearchRequest.__struct_fields__} - {*RecommendationR
 class Trial:
     """See `opened`."""
 
-    def __init__(self, loaded: Loaded, name: str, store: SqliteStore, key: bytes, signer: Signer) -> None:
+    def __init__(self, loaded: Loaded, name: str, store: Store, key: bytes, signer: Signer) -> None:
         configuration = loaded.configuration
         settings = configuration.providers[name]
         memory = Memory(store, time.monotonic)
@@ -122,7 +123,7 @@ class Trial:
 @asynccontextmanager
 async def opened(loaded: Loaded, name: str) -> AsyncIterator[Trial]:
     """The provider of that name, until the end of the block. Raises StoreError."""
-    store = await SqliteStore.open(_file(loaded.configuration.state))
+    store = await open_at(_place(loaded.configuration.state))
     try:
         key = await store.secret("pseudonyms", lambda: secrets.token_bytes(32))
         made = await store.secret("signing", lambda: secrets.token_bytes(32))
@@ -136,9 +137,9 @@ async def opened(loaded: Loaded, name: str) -> AsyncIterator[Trial]:
         await store.close()
 
 
-def _file(state: State) -> str:
-    """The gateway's own file where it exists, for its id maps and records; else a store in memory."""
-    return state.path if state.path is not None and Path(state.path).is_file() else ":memory:"
+def _place(state: State) -> str:
+    """The gateway's own store where there is one, for its id maps and records; else one in memory."""
+    return state.url if state.path is None or Path(state.path).is_file() else "sqlite::memory:"
 
 
 def _is_search(body: bytes, placements: Mapping[str, Placement]) -> bool:

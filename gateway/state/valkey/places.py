@@ -1,7 +1,7 @@
 """Where the server is, by the URL of the configuration.
 
     valkey:// redis://       user:password@host:port/db          valkeys:// rediss://   the same over TLS
-    unix:///run/valkey.sock  a socket of this machine
+    valkey+unix:///run/valkey.sock?db=0          a socket of this machine
     …+sentinel://h1,h2:26379/service/db     the primary that the sentinels name
     …+cluster://h1,h2:6379                  the node that holds our slot: all of our keys share one hash tag
 
@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as NotConnected
 
 from gateway.state.kept import StoreError
 
-SCHEME: Final = re.compile(r"(?:valkey|redis)(s?)(?:\+(sentinel|cluster|unix))?|unix")
+SCHEME: Final = re.compile(r"(?:valkey|redis)(s?)(?:\+(sentinel|cluster|unix))?")
 PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 PORTS: Final = {None: 6379, "cluster": 6379, "sentinel": 26379}
 CONNECT: Final = 1.0
@@ -46,7 +46,7 @@ class Place:
         scheme = SCHEME.fullmatch(parts.scheme)
         if scheme is None:
             raise StoreError(f"the state store's URL begins with {parts.scheme}://, which is not known")
-        self.kind: str | None = "unix" if parts.scheme == "unix" else scheme[2]
+        self.kind: str | None = scheme[2]
         ours, others = _query(parts.query)
         self.prefix = "{" + ours.get("prefix", "gateway") + "}:"
         if not PREFIX.fullmatch(ours.get("prefix", "gateway")):
