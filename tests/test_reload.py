@@ -186,7 +186,7 @@ async def test_a_bad_file_changes_nothing_and_shows_everywhere(
     for path in ("placements.home.providers[0]", "placements.other", "options.tokken", "defaults.timeout"):
         assert any(path in mistake and "served.yaml:" in mistake for mistake in mistakes), (path, mistakes)
     assert (await gateway.get("/v1/providers")).json["config"] == ready.json["config"]
-    assert "gateway_config_rejected 1.0" in (await gateway.get("/metrics", admin=True)).text
+    assert "gateway_config_last_reload_successful 0.0" in (await gateway.get("/metrics", admin=True)).text
     await until(lambda: len(gateway.said("configuration rejected")) >= len(mistakes))
     logged = {line["mistake"] for line in gateway.said("configuration rejected")}
     assert logged >= {*mistakes}
@@ -196,7 +196,7 @@ async def test_a_bad_file_changes_nothing_and_shows_everywhere(
     await gateway.takes(good)
     repaired = (await gateway.get("/readyz", admin=True)).json
     assert repaired["config"] == {"status": "ok", "errors": []}
-    assert "gateway_config_rejected 0.0" in (await gateway.get("/metrics", admin=True)).text
+    assert "gateway_config_last_reload_successful 1.0" in (await gateway.get("/metrics", admin=True)).text
 
 
 @pytest.mark.parametrize("text", ["", "providers: [", "a: &a [*a, *a]\n", "\x00", "- 1\n", "\ufeff%YAML 9\n---\n"])

@@ -119,12 +119,13 @@ class AnswerCache:
     """The answers of one process. Not for several threads."""
 
     __slots__ = (
-        "_by_placement", "_by_subject", "_clock", "_drops", "_entries", "_max_bytes", "_rng", "bytes",
-        "evictions",
+        "_by_placement", "_by_subject", "_clock", "_drops", "_entries", "_rng", "bytes", "evictions",
+        "max_bytes",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int, clock: Clock, rng: Random) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """The bound of `bytes`."""
         self._clock = clock
         self._rng = rng
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
@@ -171,7 +172,7 @@ class AnswerCache:
         if key in self._entries:
             self._remove(key)
         size = OVERHEAD + len(key) + len(subject) + answer.size()
-        if not caching.life or size > self._max_bytes // LARGEST:
+        if not caching.life or size > self.max_bytes // LARGEST:
             return False
         self._entries[key] = _Entry(answer, placement, subject, size, self._clock())
         self._by_placement.setdefault(placement, set()).add(key)
@@ -193,7 +194,7 @@ class AnswerCache:
 
     def resize(self, max_bytes: int) -> None:
         """Another bound from now on; the longest unused leave until it holds."""
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._shrink()
 
     def drop(self, placement: str | None = None) -> int:
@@ -208,7 +209,7 @@ class AnswerCache:
         return self._remove_all(list(self._by_subject.get(subject, ())))
 
     def _shrink(self) -> None:
-        while self.bytes > self._max_bytes:
+        while self.bytes > self.max_bytes:
             self._remove(next(iter(self._entries)))
             self.evictions += 1
 

@@ -30,9 +30,11 @@ from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.server.siblings import Siblings
 from gateway.state.store import Store, StoreError
+from gateway.telemetry.drift_lines import DriftLines
 from gateway.telemetry.lines import Lines
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import Notes
+from gateway.telemetry.state import samples
 from gateway.telemetry.tracing import Tracing
 from gateway.training import LOOK, Trainer
 
@@ -81,9 +83,11 @@ class Runtime:
         self.siblings: Siblings | None = None
         """The other processes that share the port."""
         self.notes = pipeline.notes
-        self.metrics = Metrics()
+        self.taken_at = time.time()
+        """Unix seconds: when the configuration in force was taken."""
+        self.metrics = Metrics(lambda: samples(self))
         """What `/metrics` shows."""
-        self.notes.readers += [self.metrics, Lines(lambda: self.configuration.telemetry.logs)]
+        self.notes.readers += [self.metrics, DriftLines(), Lines(lambda: self.configuration.telemetry.logs)]
         self.tracing = Tracing(self.notes, logs.put)
         self.tracing.apply(self.configuration.telemetry.traces)
         self.notes.readers.append(self.tracing)
@@ -169,7 +173,7 @@ class Runtime:
         # Nothing below fails: either all of it is in force, or nothing.
         self.pipeline.plan, self.pipeline.access, self.pipeline.signer = plan, access, signer
         self.writes.apply(plan)
-        self._loaded, self._rejected = loaded, []
+        self._loaded, self._rejected, self.taken_at = loaded, [], time.time()
         self._tell_otherwise(traced_before)
         self.in_background(access.prepare())
         self.in_background(before.close(access))
@@ -212,6 +216,9 @@ class Runtime:
         for provider in providers:
             provider.reads.listen(_incident(provider.name, "reads"))
             provider.writes.listen(_incident(provider.name, "writes"))
+            self.metrics.counting.welcome(provider.name, provider.adapter_name)
+            for operations, breaker in (("reads", provider.reads), ("writes", provider.writes)):
+                breaker.listen(self.metrics.counting.breaker_changed(provider.name, operations))
             self.in_background(_warm(provider))
 
     async def _keep_trained(self) -> None:

@@ -1,6 +1,8 @@
-"""What the gateway counts, for Prometheus at `/metrics`. Labels are names of the configuration: bounded.
+"""`/metrics`: what was counted, what is read at this moment, and what the process takes, in Prometheus' formats.
 
-State (breakers, cache, epoch) is read when it is scraped; what happens is counted as its notes are read.
+notes ─▸ counting.py ─┐
+state.py ─────────────┼─▸ families.py ─▸ text 0.0.4, or OpenMetrics where it is asked for
+prometheus_client ────┘   (names, labels, how processes add up)
 """
 
 from __future__ import annotations
@@ -8,109 +10,68 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from gateway.delivery import Call
-from gateway.telemetry.notes import Note, Served, Shadowed
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series that nobody looks at
+from gateway.telemetry.counting import Counting
+from gateway.telemetry.families import Family
+from gateway.telemetry.notes import Note
+from gateway.telemetry.state import Sample
+from gateway.telemetry.tallies import spelled
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-Sample = tuple[str, str, dict[str, str], float]
-"""Name, what it is, labels, value."""
 
 
 class Metrics:
-    """One process's counters."""
+    """Those of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Callable[[], Iterable[Sample]]) -> None:
+        """`state`: what is to be read whenever somebody asks."""
+        self.counting = Counting()
         self._registry = CollectorRegistry()
-        self.cache = Counter(
-            "gateway_cache_outcomes", "Answers by what the cache did.", ["outcome"], registry=self._registry
-        )
-        self.shadow = Counter(
-            "gateway_shadow_requests",
-            "Shadow requests: answered, empty, or the error.",
-            ["placement", "provider", "outcome"],
-            registry=self._registry,
-        )
-        self.shadow_overlap = Histogram(
-            "gateway_shadow_overlap_ratio",
-            "overlap@k of shadow answers with what was served.",
-            ["placement", "provider"],
-            buckets=SHARES,
-            registry=self._registry,
-        )
-        self.shadow_duration = Histogram(
-            "gateway_shadow_duration_seconds",
-            "How long shadow answers took.",
-            ["placement", "provider"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
+        self._registry.register(_Own(self.counting, state))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
 
     def read(self, notes: Sequence[Note]) -> None:
         """Count what happened."""
-        for note in notes:
-            match note:
-                case Served(call=Call() as call):
-                    for part in call.parts or (call,):
-                        self._count_answer(part)
-                case Shadowed():
-                    self._count_shadow(note)
+        self.counting.read(notes)
 
-    def _count_answer(self, call: Call) -> None:
-        if call.cache_status:
-            self.cache.labels(_outcome(call.cache_status)).inc()
-
-    def _count_shadow(self, shadowed: Shadowed) -> None:
-        labels = (shadowed.placement, shadowed.provider)
-        self.shadow.labels(*labels, shadowed.outcome).inc()
-        if shadowed.outcome in ("answered", "empty"):
-            self.shadow_duration.labels(*labels).observe(shadowed.seconds)
-        if shadowed.overlap is not None:
-            self.shadow_overlap.labels(*labels).observe(shadowed.overlap)
-
-    def watch(self, read: Callable[[], Iterable[Sample]]) -> None:
-        """State that is read whenever somebody scrapes."""
-        self._registry.register(_Gauges(read))
+    def families(self) -> Iterator[Metric]:
+        """All families as they are now; `gateway.telemetry.families.MERGES` says how those of processes add up."""
+        return iter(self._registry.collect())
 
     def exposed(self) -> bytes:
-        """The text format of Prometheus."""
+        """Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
+    def negotiated(self, accept: str) -> tuple[str, bytes]:
+        """Content type and body, by what an `Accept` header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
 
-class _Gauges(Collector):
-    def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
-        self._read = read
+
+class _Own(Collector):
+    def __init__(self, counting: Counting, state: Callable[[], Iterable[Sample]]) -> None:
+        self._counting = counting
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, GaugeMetricFamily] = {}
-        for name, what, labels, value in self._read():
-            family = families.setdefault(name, GaugeMetricFamily(name, what, labels=list(labels)))
-            family.add_metric(list(labels.values()), value)
-        yield from families.values()
+        for tally in self._counting.all():
+            yield tally.exposed()
+        found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for family, labels, value in self._state():
+            metric = found.get(family.name) or found.setdefault(family.name, _empty(family))
+            metric.add_metric(spelled(labels), value)
+        yield from found.values()
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
 
 
-def _outcome(cache_status: str) -> str:
-    """`hit`, `stale`, `miss`, `collapsed` or `bypass`."""
-    if "collapsed" in cache_status:
-        return "collapsed"
-    if "; hit" in cache_status:
-        return "stale" if "ttl=-" in cache_status else "hit"
-    return "bypass" if "bypass" in cache_status else "miss"
+def _empty(family: Family) -> CounterMetricFamily | GaugeMetricFamily:
+    sort = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    return sort(family.name, family.what, labels=family.labels)

@@ -1,0 +1,220 @@
+"""Reads notes and counts. What a label may say is decided here: nothing that a caller or a vendor makes up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.delivery import Call
+from gateway.errors import Malformed
+from gateway.model.activity import Receipt
+from gateway.model.query import Recommendations
+from gateway.telemetry import families
+from gateway.telemetry.lists import Lists
+from gateway.telemetry.notes import Called, Exchange, Note, Round, Served, Shadowed, Unknown
+from gateway.telemetry.tallies import Counts, Distribution
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+OTHER: Final = "_OTHER"
+"""Semantic conventions: a method that is none of those known."""
+HUNG_UP: Final = 499
+MOST_ROUTES: Final = 100
+"""Routes of one provider that are told apart: an adapter may have forgotten to name one, and its paths are
+without end."""
+CHANGES: Final = ("open", "half_open", "closed")
+DRIFTS: Final = ("missing", "unreadable", "unknown")
+PORTS: Final = {"http": 80, "https": 443}
+
+
+class Counting:
+    """One process's numbers."""
+
+    def __init__(self, lists: Lists | None = None) -> None:
+        self._lists = lists or Lists()
+        self.server = Distribution(families.SERVER)
+        self.client = Distribution(families.CLIENT)
+        self.answers = Counts(families.ANSWERS)
+        self.cache = Counts(families.CACHE)
+        self.rounds = Distribution(families.ROUND)
+        self.failovers = Counts(families.FAILOVERS)
+        self.calls = Counts(families.CALLS)
+        self.told = Counts(families.TOLD)
+        self.retries = Counts(families.RETRIES)
+        self.throttles = Counts(families.THROTTLES)
+        self.breaker_changes = Counts(families.BREAKER_CHANGES)
+        self.flaws = Counts(families.FLAWS)
+        self.repeats = Counts(families.REPEATS)
+        self.duplicates = Counts(families.DUPLICATES)
+        self.drift = Counts(families.DRIFT)
+        self.exposures = Counts(families.EXPOSURES)
+        self.rate_limited = Counts(families.RATE_LIMITED)
+        self.shadows = Counts(families.SHADOWS)
+        self.shadow_overlap = Distribution(families.SHADOW_OVERLAP)
+        self.shadow_duration = Distribution(families.SHADOW_DURATION)
+        self._routes: dict[str, set[str]] = {}
+        self._places: dict[str, tuple[str, int]] = {}
+        self._count: dict[type[Any], Callable[[Any], None]] = {
+            Served: self._served,
+            Exchange: self._exchange,
+            Called: self._called,
+            Round: self._round,
+            Shadowed: self._shadowed,
+            Unknown: self._unknown,
+        }
+
+    def read(self, notes: Sequence[Note]) -> None:
+        """Count what happened."""
+        count = self._count
+        for note in notes:
+            count[type(note)](note)
+
+    def all(self) -> Iterator[Counts | Distribution]:
+        """Every family."""
+        return (one for one in vars(self).values() if isinstance(one, Counts | Distribution))
+
+    def welcome(self, provider: str, adapter: str) -> None:
+        """A provider that is new: what may never happen stands at 0, so that its first time shows as a change."""
+        self.retries.begin((provider,))
+        self.throttles.begin((provider,))
+        self.duplicates.begin((provider,))
+        for what in DRIFTS:
+            self.drift.begin((adapter, provider, what))
+        for operations in ("reads", "writes"):
+            for state in CHANGES:
+                self.breaker_changes.begin((provider, operations, state))
+
+    # --- requests of callers
+    def _served(self, served: Served) -> None:
+        status, method = served.status, served.method
+        error = served.problem or ("hung-up" if status == HUNG_UP else "")
+        known = method if method in METHODS else OTHER
+        self.server.observe((known, served.route, status, error), served.ended - served.started)
+        call = served.call
+        if call is None:
+            return
+        if error == "rate-limited" and call.caller is not None:
+            self.rate_limited.add((call.caller.name,))
+        if call.parts:
+            for part in call.parts:
+                self._answered(part)
+        else:
+            self._answered(call)
+
+    def _answered(self, call: Call) -> None:
+        asked, answer = call.asked, call.answer
+        if asked is None or answer is None:
+            return
+        placement = asked.placement
+        outcome = "off" if placement.caching is None else _outcome(call.cache_status)
+        self.cache.add((placement.name, outcome))
+        provider = answer.provider
+        source = "none" if provider is None else "fallback" if answer.fallback else "first"
+        self.answers.add((placement.name, provider or "", source))
+        if call.exposed and placement.phase is not None:
+            self.exposures.add((placement.phase.experiment, asked.arm.name or ""))
+
+    # --- what providers were asked
+    def _exchange(self, exchange: Exchange) -> None:
+        provider, outcome = exchange.provider, exchange.outcome
+        address, port = self._places.get(exchange.host) or self._place(exchange.host)
+        status: str | int = ""
+        error: str | int = outcome
+        if isinstance(outcome, int):
+            status, error = outcome, outcome if outcome >= 400 else ""
+            if outcome == 429:
+                self.throttles.add((provider,))
+        if exchange.resend:
+            self.retries.add((provider,))
+        route = self._route(provider, exchange.route)
+        labels = (provider, exchange.method, route, address, port, status, error)
+        self.client.observe(labels, exchange.seconds)
+
+    def _place(self, url: str) -> tuple[str, int]:
+        """Host and port: of the configuration, so bounded."""
+        parts = urlsplit(url)
+        place = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+        self._places[url] = place
+        return place
+
+    def _route(self, provider: str, route: str) -> str:
+        known = self._routes.get(provider)
+        if known is None:
+            known = self._routes[provider] = set()
+        if route in known:
+            return route
+        if len(known) >= MOST_ROUTES:
+            return OTHER
+        known.add(route)
+        return route
+
+    def _called(self, called: Called) -> None:
+        provider, operation, error, result = called.provider, called.operation, called.error, called.result
+        self.calls.add((provider, operation, "answered" if error is None else error.name))
+        if isinstance(result, Recommendations):
+            self._look_for_duplicates(provider, result)
+        elif isinstance(result, list):
+            for one in result:
+                if isinstance(one, Recommendations):
+                    self._look_for_duplicates(provider, one)
+        receipt = result if error is None else error.receipt
+        if isinstance(receipt, Receipt) and receipt.done:
+            self.told.add((provider, operation), len(receipt.done))
+        if isinstance(error, Malformed):
+            self.drift.add((called.adapter, provider, _sort_of(error)))
+
+    def _look_for_duplicates(self, provider: str, said: Recommendations) -> None:
+        if len({item.id for item in said.items}) < len(said.items):
+            self.duplicates.add((provider,))
+
+    def _unknown(self, unknown: Unknown) -> None:
+        self.drift.add((unknown.adapter, unknown.provider, "unknown"))
+
+    def _round(self, round_: Round) -> None:
+        placement, provider = round_.placement, round_.provider
+        self.rounds.observe((placement, provider or ""), round_.seconds)
+        for attempt in round_.attempts:
+            self.failovers.add((placement, attempt.provider, attempt.error.name))
+            if attempt.error.outcome == "empty":
+                self.flaws.add((placement, attempt.provider, "empty"))
+        if provider is None or not round_.items:  # nobody answered, or with facets
+            return
+        for flaw in self._lists.flaws(round_):
+            self.flaws.add((placement, provider, flaw))
+        repeated = self._lists.repeated(round_)
+        if repeated is not None:
+            self.repeats.add((placement, provider))
+            if repeated:
+                self.flaws.add((placement, provider, "unchanged"))
+
+    def _shadowed(self, shadowed: Shadowed) -> None:
+        labels = (shadowed.placement, shadowed.provider)
+        self.shadows.add((*labels, shadowed.outcome))
+        if shadowed.outcome in ("answered", "empty"):
+            self.shadow_duration.observe(labels, shadowed.seconds)
+        if shadowed.overlap is not None:
+            self.shadow_overlap.observe(labels, shadowed.overlap)
+
+    def breaker_changed(self, provider: str, operations: str) -> Callable[[str, str, str], None]:
+        """To be told of the changes of a breaker."""
+        return lambda _old, new, _why: self.breaker_changes.add((provider, operations, new))
+
+
+def _outcome(cache_status: str) -> str:
+    """What the `Cache-Status` of an answer says (API.md §3)."""
+    if cache_status.startswith("gateway; hit; ttl="):
+        return "stale" if cache_status[18] == "-" else "hit"
+    if cache_status.startswith("gateway; hit"):
+        return "stale_if_error"
+    if "collapsed" in cache_status:
+        return "collapsed"
+    return "bypass" if "bypass" in cache_status else "miss"
+
+
+def _sort_of(error: Malformed) -> str:
+    """`missing`: it was read, and did not hold what is documented; `unreadable`: not even that."""
+    cause = error.__cause__
+    unread = isinstance(cause, msgspec.DecodeError) and not isinstance(cause, msgspec.ValidationError)
+    return "missing" if error.place and not unread else "unreadable"

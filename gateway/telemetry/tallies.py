@@ -1,0 +1,92 @@
+"""Counters and histograms that one thread counts with: a dictionary look-up and an addition.
+
+Why not prometheus_client's own: they lock, and look for exemplars, for every count (some 0.6 µs, 1.5 µs for a
+histogram); with several for each request that would be most of what a cached answer costs. What is exposed is the
+same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from gateway.telemetry.families import Family
+
+Labels = tuple[str | int, ...]
+"""Values in the order of the family's labels; a number is spelled when it is exposed."""
+
+V = TypeVar("V")
+
+
+class Tally(Generic[V]):
+    """The children of one family, by their labels."""
+
+    __slots__ = ("by_labels", "family")
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.by_labels: dict[Labels, V] = {}
+
+
+class Counts(Tally[float]):
+    """A counter."""
+
+    __slots__ = ()
+
+    def add(self, labels: Labels, more: float = 1) -> None:
+        """So many more."""
+        by_labels = self.by_labels
+        by_labels[labels] = by_labels.get(labels, 0) + more
+
+    def begin(self, labels: Labels) -> None:
+        """Show it at 0 before it counts: a rate needs to see where it began."""
+        self.by_labels.setdefault(labels, 0)
+
+    def exposed(self) -> Metric:
+        """As Prometheus has it."""
+        metric = CounterMetricFamily(self.family.name, self.family.what, labels=self.family.labels)
+        for labels, count in self.by_labels.items():
+            metric.add_metric(spelled(labels), count)
+        return metric
+
+
+class Distribution(Tally[list[float]]):
+    """A histogram. For each child: how many are in each bucket (not those below), and the sum."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
+        self._bounds = family.buckets
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """One more of this value."""
+        child = self.by_labels.get(labels)
+        if child is None:
+            child = self.by_labels[labels] = [0] * (len(self._bounds) + 2)
+        child[bisect_left(self._bounds, value)] += 1
+        child[-1] += value
+
+    def exposed(self) -> Metric:
+        """As Prometheus has it: each bucket holds those below too."""
+        metric = HistogramMetricFamily(self.family.name, self.family.what, labels=self.family.labels)
+        names = [*(f"{bound:g}" if bound % 1 else f"{bound:.1f}" for bound in self._bounds), "+Inf"]
+        for labels, child in self.by_labels.items():
+            *counts, total = child
+            metric.add_metric(spelled(labels), list(zip(names, _added_up(counts), strict=True)), total)
+        return metric
+
+
+def _added_up(counts: Iterable[float]) -> Iterable[float]:
+    below = 0.0
+    for count in counts:
+        below += count
+        yield below
+
+
+def spelled(labels: Labels) -> list[str]:
+    """The values as text."""
+    return [str(label) for label in labels]
