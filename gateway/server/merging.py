@@ -63,7 +63,7 @@ def families(metrics: Iterable[Metric], rules: Mapping[str, Rule] | None = None)
             metric.documentation,
             metric.type,
             rules.get(metric.name) or _rule(metric),
-            [Sample(one.name, one.labels, one.value) for one in metric.samples],
+            [Sample(one.name, one.labels, float(one.value)) for one in metric.samples],
         )
         for metric in metrics
     ]

@@ -100,7 +100,7 @@ class Siblings:
             async with asyncio.timeout(PATIENCE):
                 return msgspec.msgpack.decode(await self._exchange(slot, question), type=kind)
         except (OSError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("a worker does not answer", slot=slot, error=type(error).__name__)
+            log.warning("a worker does not answer", slot=slot, error=str(error) or type(error).__name__)
             return None
 
     async def _exchange(self, slot: int, question: bytes) -> bytes:
