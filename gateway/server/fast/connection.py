@@ -51,6 +51,9 @@ class FastEdge(Edge):
         return self._close or self._runner.leaving
 
     def data_received(self, data: bytes) -> None:
+        if not data:  # aiohttp's own way of having its parser go on
+            super().data_received(data)
+            return
         if self._asking is not None:
             self._wait(data)
             return
