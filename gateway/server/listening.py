@@ -7,14 +7,22 @@ by another. With a socket for each (SO_REUSEPORT) the kernel would deal connecti
 them, and those that were dealt to the dead one would be reset.
 
 A worker takes one connection each time it looks, so that whoever has less to do looks sooner and takes more.
+
+When the port is given up, a connection that is made between the last look at the queue and its end would be
+reset, and a request that was sent into it lost. So newcomers are kept out first (`refuse_newcomers`): their SYN is
+dropped, they try again after a second, and find the port closed, with nothing sent. Linux alone can do that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import socket
-from collections.abc import Callable, Sequence
+import struct
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -32,6 +40,22 @@ PAUSE: Final = 0.5
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """This machine lacks an address that the host's name has, as ::1 of localhost."""
+SETTLE: Final = 0.03
+"""Seconds for handshakes that began before newcomers were kept out: those of a longer way may still be reset."""
+SO_ATTACH_FILTER: Final = 26
+NO_SYN: Final = ctypes.create_string_buffer(
+    b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (0x30, 0, 0, 13),  # the flags of the TCP header
+            (0x54, 0, 0, 0x12),  # SYN and ACK of them
+            (0x15, 0, 1, 0x02),  # is it SYN alone?
+            (0x06, 0, 0, 0),  # then drop it
+            (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
+        )
+    )
+)
+"""A filter for a listening socket, in the kernel's classic BPF (Documentation/networking/filter.rst)."""
 
 log = structlog.get_logger("gateway")
 
@@ -77,6 +101,17 @@ def close(sockets: Sequence[socket.socket]) -> None:
         sock.close()
 
 
+def refuse_newcomers(sockets: Iterable[socket.socket]) -> None:
+    """Whoever is not on the way yet does not come in any more, through any process's copy of these sockets."""
+    if sys.platform != "linux":
+        return
+    length = (len(NO_SYN) - 1) // struct.calcsize("HBBI")
+    program = struct.pack("HP", length, ctypes.addressof(NO_SYN))
+    for sock in sockets:
+        with suppress(OSError):  # a kernel that has none (gVisor)
+            sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
 class Doors(NamedTuple):
     """The listening sockets of a gateway."""
 
@@ -111,6 +146,7 @@ class Entrance:
     ) -> None:
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
+        self._shared = shared
         self._at_once = 1 if shared else ALONE
         self._coming: set[asyncio.Task[Any]] = set()
         self.sockets = list(sockets)
@@ -122,16 +158,16 @@ class Entrance:
         for sock in self.sockets:
             self._loop.add_reader(sock.fileno(), self._take, sock, self._at_once)
 
-    def close(self) -> None:
-        """Nobody is turned away who was let into the queue. Call `wait_closed` after it."""
+    async def close(self) -> None:
+        """Nobody is turned away who was let into the queue; all that were taken have their protocol then."""
+        if not self._shared:
+            refuse_newcomers(self.sockets)
+        await asyncio.sleep(SETTLE)
         for sock in self.sockets:
             self._loop.remove_reader(sock.fileno())
             self._take(sock, BACKLOG)
             sock.close()
         self.sockets = []
-
-    async def wait_closed(self) -> None:
-        """Until every connection that was taken has its protocol."""
         if self._coming:
             await asyncio.wait(self._coming)
 
@@ -189,5 +225,6 @@ class Site(web.BaseSite):
         self._entrance.open()
 
     async def stop(self) -> None:
+        await self._entrance.close()
+        self._server = None
         await super().stop()
-        await self._entrance.wait_closed()

@@ -3,7 +3,7 @@
     load ▸ bind ▸ open the state once ▸ start all ─▸ each: ready ─ dead? ─▸ another in its slot, later each time
                                             └─ all failed: say why, once; 1
     SIGHUP, a changed file   read and checked here, once; all workers take the same
-    SIGTERM                  the sockets are let go of ▸ SIGTERM to all ▸ drain and a little more ▸ SIGKILL
+    SIGTERM                  nobody new comes in ▸ SIGTERM to all ▸ drain and a little more ▸ SIGKILL
 
 Workers are new processes and not forks, and inherit nothing but the listening sockets and their end of a channel:
 when that ends (kill -9 of the supervisor too) they drain and end by themselves.
@@ -29,7 +29,7 @@ from gateway.deadline import Clock
 from gateway.place import Place
 from gateway.server.channel import Birth, Refused, down
 from gateway.server.child import Child
-from gateway.server.listening import Doors
+from gateway.server.listening import Doors, refuse_newcomers
 from gateway.server.process import open_store, refuse, told_to_stop, warn
 from gateway.server.watching import Reading, watch
 
@@ -133,6 +133,7 @@ class Crew:
         """Drain all; kill those that do not end."""
         self._stop.set()
         self._decided.set()
+        refuse_newcomers(self._doors.public)
         self._doors.close()  # so that the port is free with the last worker that is done with it
         for child in self._children.values():
             child.terminate()
