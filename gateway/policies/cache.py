@@ -160,12 +160,20 @@ class AnswerCache:
         return Found(entry.answer, freshness, ttl, ttl <= 0 and now >= entry.due_from)
 
     def store(
-        self, key: bytes, answer: CachedAnswer, caching: Caching, placement: str, subject: bytes, asked_at: float
+        self,
+        key: bytes,
+        answer: CachedAnswer,
+        caching: Caching,
+        placement: str,
+        subject: bytes,
+        asked_at: float,
+        age: float = 0.0,
     ) -> bool:
         """Keep an answer in place of what was there. `subject`: empty for one that is nobody's.
 
-        `asked_at`: the clock when the providers began to be asked. False where it is not kept: not to be
-        cached, too large (what was there is gone then too), or overtaken by a drop.
+        `asked_at`: the clock when the providers began to be asked; `age`: seconds since they answered, where
+        another process asked them. False where it is not kept: not to be cached, too large (what was there is
+        gone then too), or overtaken by a drop.
         """
         if self._drops.after(asked_at, placement, subject):
             return False
@@ -174,7 +182,7 @@ class AnswerCache:
         size = OVERHEAD + len(key) + len(subject) + answer.size()
         if not caching.life or size > self.max_bytes // LARGEST:
             return False
-        self._entries[key] = _Entry(answer, placement, subject, size, self._clock())
+        self._entries[key] = _Entry(answer, placement, subject, size, self._clock() - age)
         self._by_placement.setdefault(placement, set()).add(key)
         if subject:
             self._by_subject.setdefault(subject, set()).add(key)

@@ -12,6 +12,7 @@ from gateway.adapter import Entity
 from gateway.experiments.counts import Earned, Shown, Tally
 from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event
+from gateway.policies.second_level import Shelf
 from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
 from gateway.state.ledger import Ledger
@@ -24,6 +25,9 @@ class Store(Ledger, Protocol):
 
     async def close(self) -> None:
         """Finish what runs and let go of files and connections."""
+
+    def shelf(self) -> Shelf | None:
+        """Where processes share answers; None: it is no place for that."""
 
     # --- keys
     async def secret(self, name: str, make: Callable[[], bytes]) -> bytes:

@@ -10,11 +10,14 @@ erasures.py    users forgotten, receipts               replays.py     a provider
 leases.py      one active process                      room.py        the bound of what is kept
 upkeep.py      what the clock does                     trainings.py   the lock on trainings
 experiments.py counts of experiments             tokens.py     access tokens, sealed
+answers.py     answers that processes share
 """
 
 from __future__ import annotations
 
+from gateway.policies.second_level import Shelf
 from gateway.state.valkey.activity import UserItems
+from gateway.state.valkey.answers import Answers
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.erasures import Erasures
 from gateway.state.valkey.experiments import Experiments
@@ -57,6 +60,10 @@ class ValkeyStore(
             await server.close()
             raise
         return cls(server)
+
+    def shelf(self) -> Shelf:
+        """Where processes share answers."""
+        return Answers(self.server)
 
     async def close(self) -> None:
         """Finish what runs and let go of the connections."""

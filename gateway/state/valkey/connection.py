@@ -79,6 +79,12 @@ class Server:
         lane = self._answers if hurried else self._looks
         return [refused(one) for one in await lane.call(commands)] if commands else []
 
+    async def lightly(self, script: Script, argument: Any, *commands: Command) -> None:
+        """A script's change, then these commands; they may be lost: no sync is waited for. Raises StoreError."""
+        told = [script.command(self.prefix, argument), *commands]
+        for reply in await self._looks.call(told, script):
+            refused(reply)
+
     async def _run(self, lane: Lane, script: Script, argument: Any) -> Any:
         (said,) = await lane.call([script.command(self.prefix, argument)], script)
         return refused(said)

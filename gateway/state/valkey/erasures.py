@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.state.kept import Erased, ErasureReceipt, Errand, subject
-from gateway.state.valkey import activity, experiments, ids
+from gateway.state.valkey import activity, answers, experiments, ids
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.lua import ENTRY_BYTES, LOG, QUEUES, stream_id
 from gateway.state.valkey.outbox import BURY
@@ -54,6 +54,7 @@ redis.call('ZREM', key('users'), A.user)
 forget(A.user)
 forget_unit(A.unit)
 redis.call('XADD', key('news'), whole(redis.call('INCR', key('n'))) .. '-0', 'u', A.user)
+drop_answers_of(A.user)
 
 local receipt = key('erasure', A.hash)
 redis.call('DEL', receipt)
@@ -65,7 +66,7 @@ for provider, status in pairs(A.routes) do
 end
 return 0
 """,
-    QUEUES, LOG, activity.LUA, experiments.LUA,
+    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA,
 )  # fmt: skip
 
 NOTE: Final = """

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.model.activity import Event
 from gateway.state.kept import Delivered, Entry, EventFilter, Logged
-from gateway.state.valkey import activity, experiments
+from gateway.state.valkey import activity, answers, experiments
 from gateway.state.valkey.activity import noted, rows_kept
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.experiments import credited
@@ -49,6 +49,7 @@ for _, one in ipairs(A.entries) do
       redis.call('XADD', key('outbox', provider), n .. '-' .. number(provider), 'e', '')
     end
     redis.call('XADD', key('news'), 'MAXLEN', '~', {NEWS}, n .. '-0', 'u', user)
+    drop_answers_of(user)
     weigh(event_bytes(#items, body))
     note(notes, A.rows)
     if earned then credit(earned) end
@@ -56,7 +57,7 @@ for _, one in ipairs(A.entries) do
 end
 return 'DONE'
 """,
-    QUEUES, LOG, activity.LUA, experiments.LUA,
+    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA,
 )  # fmt: skip
 
 PAGE: Final = Script(
