@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ MOST_ROUTES: Final = 100
 without end."""
 CHANGES: Final = ("open", "half_open", "closed")
 DRIFTS: Final = ("missing", "unreadable", "unknown")
+_ID: Final = attrgetter("id")
 PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -151,22 +153,28 @@ class Counting:
         return route
 
     def _called(self, called: Called) -> None:
-        provider, operation, error, result = called.provider, called.operation, called.error, called.result
-        self.calls.add((provider, operation, "answered" if error is None else error.name))
+        provider, error, result = called.provider, called.error, called.result
+        self.calls.add((provider, called.operation, "answered" if error is None else error.name))
         if isinstance(result, Recommendations):
             self._look_for_duplicates(provider, result)
+        elif isinstance(result, Receipt):
+            self._arrived(called, result)
         elif isinstance(result, list):
             for one in result:
                 if isinstance(one, Recommendations):
                     self._look_for_duplicates(provider, one)
-        receipt = result if error is None else error.receipt
-        if isinstance(receipt, Receipt) and receipt.done:
-            self.told.add((provider, operation), len(receipt.done))
-        if isinstance(error, Malformed):
-            self.drift.add((called.adapter, provider, _sort_of(error)))
+        elif error is not None:
+            if error.receipt is not None:
+                self._arrived(called, error.receipt)
+            if isinstance(error, Malformed):
+                self.drift.add((called.adapter, provider, _sort_of(error)))
+
+    def _arrived(self, called: Called, receipt: Receipt) -> None:
+        if receipt.done:
+            self.told.add((called.provider, called.operation), len(receipt.done))
 
     def _look_for_duplicates(self, provider: str, said: Recommendations) -> None:
-        if len({item.id for item in said.items}) < len(said.items):
+        if len(set(map(_ID, said.items))) < len(said.items):
             self.duplicates.add((provider,))
 
     def _unknown(self, unknown: Unknown) -> None:
@@ -181,12 +189,15 @@ class Counting:
                 self.flaws.add((placement, attempt.provider, "empty"))
         if provider is None or not round_.items:  # nobody answered, or with facets
             return
-        for flaw in self._lists.flaws(round_):
-            self.flaws.add((placement, provider, flaw))
-        repeated = self._lists.repeated(round_)
-        if repeated is not None:
+        list_ = hash(round_.items)
+        if len(round_.items) < round_.wanted:
+            self.flaws.add((placement, provider, "short"))
+        if self._lists.same_for_others(round_, list_):
+            self.flaws.add((placement, provider, "same_for_others"))
+        unchanged = self._lists.unchanged(round_, list_)
+        if unchanged is not None:
             self.repeats.add((placement, provider))
-            if repeated:
+            if unchanged:
                 self.flaws.add((placement, provider, "unchanged"))
 
     def _shadowed(self, shadowed: Shadowed) -> None:

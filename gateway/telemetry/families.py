@@ -108,15 +108,15 @@ BREAKER_CHANGES: Final = _counter(
 )  # fmt: skip
 FLAWS: Final = _counter(
     "gateway_answer_flaws",
-    "Answers of a provider, as a placement asked for them, that are `empty`, `short` (fewer than asked),"
-    " `same_for_others` (the very list that somebody else got before) or `unchanged` (the very list that the same"
-    " question got before). Of all: gateway_round_duration_seconds_count; for `unchanged`:"
-    " gateway_answer_repeats_total.",
+    "Answers of a provider, as a placement asked for them, that were `empty`, `short` (fewer than asked),"
+    " `same_for_others` (personal, and the very list that somebody else got before) or `unchanged` (the very list"
+    " that the same question got 10 min ago or longer). They are parts of gateway_round_duration_seconds_count,"
+    " which `empty` ones add to; `unchanged` of gateway_answer_repeats_total.",
     "placement", "provider", "flaw",
 )  # fmt: skip
 REPEATS: Final = _counter(
     "gateway_answer_repeats",
-    "Answers to a question that had an answer before, among those remembered.",
+    "Answers to a question that was answered 10 min ago or longer, among the 4096 that are remembered.",
     "placement", "provider",
 )  # fmt: skip
 DUPLICATES: Final = _counter(
@@ -215,7 +215,15 @@ STATE: Final = (
     OLDEST, DEAD, CACHE_BYTES, CACHE_LIMIT, CACHE_ENTRIES, EVICTIONS, STORE_ERRORS, STORE_HEARD, DROPPED,
 )  # fmt: skip
 
-FAMILIES: Final = (*COUNTED, *STATE)
+WORKERS: Final = _gauge(
+    "gateway_workers",
+    "With several processes: how many are `configured`, and how many were `answering` for this scrape.",
+    "state", merge="max",
+)  # fmt: skip
+TOGETHER: Final = (WORKERS,)
+"""Said by whoever adds processes up (gateway/server/siblings.py)."""
+
+FAMILIES: Final = (*COUNTED, *STATE, *TOGETHER)
 
 PROCESS: Final[dict[str, Merge]] = {
     "process_virtual_memory_bytes": "sum",

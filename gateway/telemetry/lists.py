@@ -1,6 +1,5 @@
-"""What is wrong with a list that a provider recommends, as far as it shows without knowing the shop.
+"""Lists that say something of a provider because it gave them before.
 
-    short            fewer than asked
     same_for_others  a personal answer, and the very list that somebody else got before: it is for everybody
     unchanged        the same question got this very list ten minutes ago or longer: nothing was learned since
 
@@ -10,7 +9,6 @@ Memory is bounded: of each placement, kind and provider the last list, and the l
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from gateway.deadline import Clock
@@ -23,9 +21,6 @@ OVER: Final = 7200.0
 MOST: Final = 4096
 """Questions that are remembered: the first that come. The last would be pushed out before they are asked again."""
 
-Repeat = bool | None
-"""The same list as before? None: not to be said."""
-
 
 class Lists:
     """Of one process. Lists are remembered as hashes."""
@@ -37,30 +32,27 @@ class Lists:
         self._answers: dict[bytes, tuple[int, str, float]] = {}
         """By question: the list, whose answer it was, and when; the oldest first."""
 
-    def flaws(self, round_: Round) -> Iterator[str]:
-        """`short`, `same_for_others`."""
-        if len(round_.items) < round_.wanted:
-            yield "short"
-        if round_.subject and self._same_for_others(round_):
-            yield "same_for_others"
-
-    def _same_for_others(self, round_: Round) -> bool:
-        of, list_ = (round_.placement, round_.kind, round_.provider or ""), hash(round_.items)
+    def same_for_others(self, round_: Round, list_: int) -> bool:
+        """Is it the list (its hash) that somebody else got before?"""
+        subject = round_.subject
+        if not subject:
+            return False
+        of = (round_.placement, round_.kind, round_.provider or "")
         last = self._last.get(of)
-        self._last[of] = (list_, round_.subject)
-        return last is not None and last[0] == list_ and last[1] != round_.subject
+        self._last[of] = (list_, subject)
+        return last is not None and last[0] == list_ and last[1] != subject
 
-    def repeated(self, round_: Round) -> Repeat:
-        """Is it the list that this provider gave to the same question, long enough ago?"""
-        now, list_, provider = self._clock(), hash(round_.items), round_.provider or ""
-        before = self._answers.get(round_.question)
+    def unchanged(self, round_: Round, list_: int) -> bool | None:
+        """Is it the list that this provider gave to the same question, long enough ago? None: there is none."""
+        now, provider, question = self._clock(), round_.provider or "", round_.question
+        before = self._answers.get(question)
         if before is None:
-            self._remember(round_.question, (list_, provider, now))
+            self._remember(question, (list_, provider, now))
             return None
         if now - before[2] < AGE:
             return None
-        del self._answers[round_.question]  # back to the end of the order
-        self._answers[round_.question] = (list_, provider, now)
+        del self._answers[question]  # back to the end of the order
+        self._answers[question] = (list_, provider, now)
         return list_ == before[0] if provider == before[1] else None
 
     def _remember(self, question: bytes, answer: tuple[int, str, float]) -> None:
