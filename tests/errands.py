@@ -22,7 +22,11 @@ from gateway.memory import Memory
 from gateway.model.activity import Change, Event, EventItem
 from gateway.provider import Provider, ProviderSettings
 from gateway.state.kept import Edit, Entry
+from gateway.state.opening import open_at
 from gateway.state.sqlite import SqliteStore
+from gateway.state.store import Store
+from gateway.state.valkey import ValkeyStore
+from gateway.state.valkey.script import Script
 from gateway.transport import Outgoing
 
 START = 1_800_000_000.0
@@ -34,7 +38,7 @@ class Time:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.store: SqliteStore | None = None
+        self.store: Store | None = None
         self.watchers: list[Callable[[], None]] = []
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._number = 0
@@ -66,12 +70,18 @@ class Time:
             await settle(self.store)
 
 
-async def settle(store: SqliteStore, rounds: int = 6) -> None:
-    """Let what is ready run, on the store's thread too."""
+async def settle(store: Store, rounds: int = 6) -> None:
+    """Let what is ready run, at the store too."""
     for _ in range(rounds):
-        await store.db.run(lambda: None)
+        if isinstance(store, SqliteStore):
+            await store.db.run(lambda: None)
+        if isinstance(store, ValkeyStore):
+            await asyncio.gather(store.server.change(_NOTHING), store.server.look(_NOTHING))
         for _ in range(5):
             await asyncio.sleep(0)
+
+
+_NOTHING = Script("return 0")
 
 
 class Vendor(Adapter):
@@ -152,7 +162,8 @@ class Desk:
 class Road:
     """A store, some vendors behind couriers, and time."""
 
-    def __init__(self, store: SqliteStore, time: Time, **settings: Any) -> None:
+    def __init__(self, url: str, store: Store, time: Time, **settings: Any) -> None:
+        self.url = url
         self.store = store
         self.time = time
         time.store = store
@@ -226,9 +237,9 @@ class Road:
 
 
 @asynccontextmanager
-async def road(path: str = ":memory:", **settings: Any) -> AsyncIterator[Road]:
+async def road(url: str = "sqlite::memory:", **settings: Any) -> AsyncIterator[Road]:
     """Vendors are added to it."""
-    one = Road(await SqliteStore.open(path), Time(), **settings)
+    one = Road(url, await open_at(url), Time(), **settings)
     try:
         yield one
     finally:

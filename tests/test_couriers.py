@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,8 +17,10 @@ from gateway.events.pace import DOWN
 from gateway.events.supply import WINDOW
 from gateway.events.waiting import ALONE, Waiting
 from gateway.state.kept import Entry, Errand, EventFilter, Record
-from gateway.state.sqlite import SqliteStore
+from gateway.state.opening import open_at
 from tests.errands import START, Road, happened, road
+
+pytest_plugins = "tests.stores"
 
 # --- which errands may go next
 
@@ -87,8 +88,8 @@ def test_the_oldest_of_one_kind_go_together_and_two_changes_of_one_record_do_not
 # --- deliveries
 
 
-async def test_events_go_in_batches_up_to_what_the_vendor_takes() -> None:
-    async with road(batch=50, linger="1s") as one:
+async def test_events_go_in_batches_up_to_what_the_vendor_takes(store_url: str) -> None:
+    async with road(store_url, batch=50, linger="1s") as one:
         many, single = one.vendor("many", 1000), one.vendor("single", 1)
         await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(120)))
         await one.until_told()
@@ -97,8 +98,8 @@ async def test_events_go_in_batches_up_to_what_the_vendor_takes() -> None:
         assert sorted(many.arrived) == sorted(single.arrived) == sorted(f"e{n}" for n in range(120))
 
 
-async def test_a_load_lingers_to_become_fuller_and_no_longer() -> None:
-    async with road(batch=50, linger="2s") as one:
+async def test_a_load_lingers_to_become_fuller_and_no_longer(store_url: str) -> None:
+    async with road(store_url, batch=50, linger="2s") as one:
         desk = one.vendor("many", 1000)
         await one.accept(happened("e1", "u1"))
         await one.time.passes(1.5)
@@ -109,9 +110,9 @@ async def test_a_load_lingers_to_become_fuller_and_no_longer() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 7, 100])
-async def test_order_per_user_events_and_records_alike_while_the_vendor_fails(most: int) -> None:
+async def test_order_per_user_events_and_records_alike_while_the_vendor_fails(most: int, store_url: str) -> None:
     rng = Random(most)
-    async with road() as one:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", most)
         desk.fails = lambda _ids: NotConnected("no") if rng.random() < 0.5 else None
         order: dict[str, list[str]] = {}
@@ -129,8 +130,8 @@ async def test_order_per_user_events_and_records_alike_while_the_vendor_fails(mo
             assert [id_ for id_ in desk.arrived if owner[id_] == user] == ids
 
 
-async def test_one_vendor_down_holds_up_no_other_and_is_worked_off_oldest_first() -> None:
-    async with road() as one:
+async def test_one_vendor_down_holds_up_no_other_and_is_worked_off_oldest_first(store_url: str) -> None:
+    async with road(store_url) as one:
         up, down = one.vendor("up", 1), one.vendor("down", 1)
         down.fails = lambda _ids: Failed("down", status=503)
         for n in range(60):
@@ -148,8 +149,8 @@ async def test_one_vendor_down_holds_up_no_other_and_is_worked_off_oldest_first(
         assert len(late) <= 1  # the one that found out that it is back
 
 
-async def test_back_off_doubles_up_to_the_bound_with_jitter() -> None:
-    async with road(retry={"first": "1s", "max": "8s"}) as one:
+async def test_back_off_doubles_up_to_the_bound_with_jitter(store_url: str) -> None:
+    async with road(store_url, retry={"first": "1s", "max": "8s"}) as one:
         desk = one.vendor("vendor", 1)
         desk.fails = lambda _ids: Misconfigured("403", status=403)
         await one.accept(happened("e1"))
@@ -163,9 +164,9 @@ async def test_back_off_doubles_up_to_the_bound_with_jitter() -> None:
         assert [row.attempts for row in await one.store.errands("vendor", 0, 9)] == [len(desk.calls)]
 
 
-async def test_a_poisonous_event_holds_up_its_user_alone() -> None:
+async def test_a_poisonous_event_holds_up_its_user_alone(store_url: str) -> None:
     """The vendor breaks on it each time: no answer says that it is the event's fault."""
-    async with road(retry={"first": "1s", "max": "4s"}) as one:
+    async with road(store_url, retry={"first": "1s", "max": "4s"}) as one:
         desk = one.vendor("vendor", 100)
         desk.fails = lambda ids: Failed("500") if "poison" in ids else None
         await one.accept(*(happened(f"e{n}", f"u{n % 10}") for n in range(50)), happened("poison", "u3"))
@@ -176,8 +177,8 @@ async def test_a_poisonous_event_holds_up_its_user_alone() -> None:
         assert len(desk.arrived) == 95
 
 
-async def test_what_the_vendor_rejects_is_isolated_and_becomes_a_dead_letter() -> None:
-    async with road() as one:
+async def test_what_the_vendor_rejects_is_isolated_and_becomes_a_dead_letter(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 100)
         desk.refuses = lambda id_: id_ in ("e13", "e77")
         await one.accept(*(happened(f"e{n}", f"u{n % 9}") for n in range(100)))
@@ -193,8 +194,8 @@ async def test_what_the_vendor_rejects_is_isolated_and_becomes_a_dead_letter() -
         assert "e13" in desk.arrived and len(await one.store.dead_letters(None, 10)) == 1
 
 
-async def test_a_throttled_vendor_is_left_alone_as_long_as_it_asks() -> None:
-    async with road() as one:
+async def test_a_throttled_vendor_is_left_alone_as_long_as_it_asks(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 1)
         desk.fails = lambda _ids: Throttled("429", retry_after=40) if len(desk.calls) == 1 else None
         await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(3)))
@@ -205,9 +206,9 @@ async def test_a_throttled_vendor_is_left_alone_as_long_as_it_asks() -> None:
         assert sorted(desk.arrived) == ["e0", "e1", "e2"]
 
 
-async def test_the_breaker_of_writes_is_heeded_and_holds_nothing_up_longer_than_the_bound() -> None:
+async def test_the_breaker_of_writes_is_heeded_and_holds_nothing_up_longer_than_the_bound(store_url: str) -> None:
     breaker = {"consecutive": 3, "open": "5s", "max_open": "5m", "close_after": 1}
-    async with road(retry={"first": "1s", "max": "10s"}) as one:
+    async with road(store_url, retry={"first": "1s", "max": "10s"}) as one:
         desk = one.vendor("vendor", 1, breaker=breaker)
         desk.fails = lambda _ids: Failed("503")
         await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(30)))
@@ -219,8 +220,8 @@ async def test_the_breaker_of_writes_is_heeded_and_holds_nothing_up_longer_than_
         assert one.time.now - healed < 25
 
 
-async def test_what_has_become_too_old_on_the_way_is_a_dead_letter() -> None:
-    async with road(retry={"first": "1s", "max": "2s"}) as one:
+async def test_what_has_become_too_old_on_the_way_is_a_dead_letter(store_url: str) -> None:
+    async with road(store_url, retry={"first": "1s", "max": "2s"}) as one:
         desk = one.vendor("vendor", 100)
         desk.fails = lambda _ids: Failed("down")
         almost = datetime.fromtimestamp(START + 1000, UTC) - timedelta(days=30) + timedelta(seconds=30)
@@ -233,8 +234,8 @@ async def test_what_has_become_too_old_on_the_way_is_a_dead_letter() -> None:
         assert letter.ref == "old" and "30 days" in letter.reason
 
 
-async def test_memory_stays_flat_however_long_the_backlog() -> None:
-    async with road(batch=100) as one:
+async def test_memory_stays_flat_however_long_the_backlog(store_url: str) -> None:
+    async with road(store_url, batch=100) as one:
         desk = one.vendor("vendor", 100)
         desk.fails = lambda _ids: Failed("down")
         for start in range(0, 5000, 500):
@@ -249,8 +250,8 @@ async def test_memory_stays_flat_however_long_the_backlog() -> None:
 # --- several processes
 
 
-async def test_one_courier_at_a_time_and_another_takes_over_after_a_kill(tmp_path: Path) -> None:
-    async with road(f"{tmp_path}/state.db") as one:
+async def test_one_courier_at_a_time_and_another_takes_over_after_a_kill(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 1)
         desk.takes_seconds = 0.5
         first = one.couriers["vendor"]
@@ -270,8 +271,8 @@ async def test_one_courier_at_a_time_and_another_takes_over_after_a_kill(tmp_pat
         second.stop()
 
 
-async def test_a_lease_is_handed_back_at_the_end() -> None:
-    async with road() as one:
+async def test_a_lease_is_handed_back_at_the_end(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 1)
         await one.accept(happened("e1"))
         await one.until_told()
@@ -282,8 +283,8 @@ async def test_a_lease_is_handed_back_at_the_end() -> None:
         assert desk.arrived == ["e1"]
 
 
-async def test_draining_finishes_what_is_under_way_and_begins_nothing_more() -> None:
-    async with road() as one:
+async def test_draining_finishes_what_is_under_way_and_begins_nothing_more(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 1)
         desk.takes_seconds = 1
         await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(30)))
@@ -301,8 +302,8 @@ async def test_draining_finishes_what_is_under_way_and_begins_nothing_more() -> 
 # --- erasure
 
 
-async def test_what_waits_for_an_erased_user_is_not_told_and_the_erasure_is() -> None:
-    async with road(retry={"first": "1s", "max": "2s"}) as one:
+async def test_what_waits_for_an_erased_user_is_not_told_and_the_erasure_is(store_url: str) -> None:
+    async with road(store_url, retry={"first": "1s", "max": "2s"}) as one:
         desk = one.vendor("vendor", 1)
         desk.fails = lambda _ids: Failed("down")
         await one.accept(happened("e1", "leaves"), happened("e2", "stays"))
@@ -329,8 +330,8 @@ async def feed(one: Road, items: int, users: int, events: int) -> None:
     await one.accept(*(happened(f"e{n}", f"u{n % 7}") for n in range(events)))
 
 
-async def test_a_new_vendor_is_fed_records_first_then_events_in_order(tmp_path: Path) -> None:
-    async with road(f"{tmp_path}/state.db") as one:
+async def test_a_new_vendor_is_fed_records_first_then_events_in_order(store_url: str) -> None:
+    async with road(store_url) as one:
         one.vendor("old", 100)
         await feed(one, 20, 7, 300)
         too_old = datetime.fromtimestamp(START, UTC) - timedelta(days=40)
@@ -358,8 +359,8 @@ async def test_a_new_vendor_is_fed_records_first_then_events_in_order(tmp_path: 
         assert isinstance(record, Record) and record.providers == {"old": "synced", "new": "synced"}
 
 
-async def test_a_replay_goes_on_after_a_kill_and_keeps_its_rate(tmp_path: Path) -> None:
-    async with road(f"{tmp_path}/state.db") as one:
+async def test_a_replay_goes_on_after_a_kill_and_keeps_its_rate(store_url: str) -> None:
+    async with road(store_url) as one:
         one.vendor("old", 100)
         await feed(one, 5, 5, 500)
         await one.until_told()
@@ -376,11 +377,11 @@ async def test_a_replay_goes_on_after_a_kill_and_keeps_its_rate(tmp_path: Path) 
         assert len(desk.arrived) <= 510 + 8  # what was under way is told twice
 
 
-async def test_a_file_that_is_shared_is_worked_off_once(tmp_path: Path) -> None:
-    """Two stores on one file, as two processes have them."""
-    async with road(f"{tmp_path}/state.db") as one:
+async def test_a_store_that_is_shared_is_worked_off_once(store_url: str) -> None:
+    """Two stores on one place, as two processes have them."""
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 10)
-        other = await SqliteStore.open(f"{tmp_path}/state.db")
+        other = await open_at(one.url)
         events = [happened(f"e{n}", f"u{n % 5}") for n in range(40)]
         await other.accept([Entry(event, {"vendor": "queued"}) for event in events], one.time.wall())
         await one.until_told()
@@ -388,8 +389,8 @@ async def test_a_file_that_is_shared_is_worked_off_once(tmp_path: Path) -> None:
         await other.close()
 
 
-async def test_a_single_refusal_is_the_vendors_word() -> None:
-    async with road() as one:
+async def test_a_single_refusal_is_the_vendors_word(store_url: str) -> None:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 1)
         error = Refused("refused with 400", status=400)
         desk.fails = lambda _ids: error
@@ -399,9 +400,9 @@ async def test_a_single_refusal_is_the_vendors_word() -> None:
         assert letter.reason == "refused with 400"
 
 
-async def test_no_event_overtakes_an_item_that_is_on_its_way_for_the_first_time() -> None:
+async def test_no_event_overtakes_an_item_that_is_on_its_way_for_the_first_time(store_url: str) -> None:
     """Some vendors ignore what happens to items that they do not know yet."""
-    async with road() as one:
+    async with road(store_url) as one:
         desk = one.vendor("vendor", 5)
         await one.accept(happened("before", "u0"))
         for n in range(12):

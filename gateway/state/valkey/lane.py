@@ -151,7 +151,7 @@ class Lane:
     async def _connected(self) -> Connection:
         """The connection, made anew where the other side has closed it."""
         if self._connection is not None:
-            if self._connection.is_connected and not await self._connection.can_read_destructive():
+            if self._connection.is_connected and not await self._connection.can_read():
                 return self._connection
             await self._hang_up()
         connection = await self._place.connection()
