@@ -47,7 +47,7 @@ def schema_text(made: Mapping[str, Any]) -> str:
 
 
 def documented() -> Iterator[tuple[str, Any, str]]:
-    """Path, default and meaning of each value that `# --` says something of; those inside of such a one are its own."""
+    """Path, default and meaning of each value that `# --` says something of; what is inside of it is its own."""
     text = VALUES.read_text()
     yield from _documented(yaml.compose(text), text.splitlines(), "", yaml.safe_load(text))
 
