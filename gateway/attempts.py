@@ -197,7 +197,7 @@ def outgoing(request: Request, base_url: str) -> Outgoing:
     elif request.json is not msgspec.UNSET:
         body = msgspec.json.encode(request.json)
         headers = _with_type(headers, "application/json")
-    return Outgoing(request.method, url, headers, body)
+    return Outgoing(request.method, url, headers, body, request.repeatable)
 
 
 def _with_type(headers: tuple[tuple[str, str], ...], media_type: str) -> tuple[tuple[str, str], ...]:

@@ -50,7 +50,7 @@ from gateway.telemetry.notes import Called, Notes
 from gateway.token import TokenKeeper
 from gateway.token_sharing import TokenSharing
 from gateway.translation import hashed_ids, read, speak, spoken_ids
-from gateway.transport import AiohttpTransport, Transport
+from gateway.transport import LeanTransport, Transport
 from gateway.units import Duration, Size
 
 SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
@@ -400,7 +400,7 @@ def _at_most(settings: BreakerSettings, longest: float | None) -> BreakerSetting
 
 
 def _transport(settings: ProviderSettings) -> Transport:
-    return AiohttpTransport(
+    return LeanTransport(
         connect_timeout=settings.connect_timeout,
         max_answer=settings.max_answer,
         max_connections=settings.max_in_flight,

@@ -115,7 +115,7 @@ async def before(
     one = {"adapter": "xayn", "options": {"url": vendor.url, "token": "t"}, **settings}
     placements = {"alone": ["vendor"], "then": ["vendor", "local"]}
     async with gateway(shop, directory, {"vendor": one}, placements, **(more or {})) as asked:
-        await until(lambda: asked.provider("vendor")._transport._session is not None)  # type: ignore[attr-defined]
+        await until(lambda: bool(asked.provider("vendor")._transport._origins))  # type: ignore[attr-defined]
         yield asked
 
 
