@@ -3,7 +3,7 @@
     answer:HEX      an answer, until its life is over        answers         zset: HEX by the moment it ends
     answer_sizes    hash: HEX → bytes; '' → their sum        dropped         hash: placement → mark; '' → of all
     dropped:SHA1    a user's mark, by a hash of the id       drops           counter: marks
-    sharing         is there as long as anybody shares
+    sharing         is there as long as anybody shares, so that marks are changed
 
 A user's mark is changed where the user's event is accepted, and where the user is erased: see `LUA`.
 """
@@ -15,6 +15,7 @@ from hashlib import sha1
 from typing import Final
 
 from gateway.policies.second_level import LONGEST
+from gateway.state.kept import StoreError
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.script import Script
 
@@ -62,10 +63,13 @@ class Answers:
 
     async def kept_answer(self, key: bytes, placement: str, user: str | None) -> tuple[bytes | None, bytes]:
         named = self._server.key
-        looks = [("GET", named("answer", key.hex())), ("HMGET", named("dropped"), "", placement)]
+        looks = [("GET", named("sharing")), ("GET", named("answer", key.hex()))]
+        looks.append(("HMGET", named("dropped"), "", placement))
         if user is not None:
             looks.append(("GET", named("dropped", sha1(user.encode(), usedforsecurity=False).hexdigest())))
-        kept, marks, *users = await self._server.ask(*looks, hurried=True)
+        sharing, kept, marks, *users = await self._server.ask(*looks, hurried=True)
+        if sharing is None:  # the server lost it, so nobody has changed marks since
+            raise StoreError("the state store does not know that answers are shared")
         return kept, b" ".join(mark or b"-" for mark in (*marks, *users))
 
     async def keep_answer(self, key: bytes, kept: bytes, seconds: float, max_bytes: int, now: float) -> None:
