@@ -63,7 +63,12 @@ def _write(lines: list[Line]) -> None:
         return
     for line in lines:
         fields = msgspec.structs.asdict(line)
-        log.info(fields.pop("event"), **{k: fields[k] for k in fields if k not in ("timestamp", "level")})
+        log.info(fields.pop("event"), **{name: fields[name] for name in fields if _told(name, fields[name])})
+
+
+def _told(name: str, value: object) -> bool:
+    """structlog says the time and the level itself."""
+    return value is not None and name not in ("timestamp", "level")
 
 
 def _line(served: Served, since: float) -> Line:

@@ -199,9 +199,9 @@ class Lane:
         self._note(decision, call, delivery.status, started, slug)
 
     def _note(self, decision: Decision, call: Call, status: int, started: float, slug: str | None) -> None:
-        ended = time.monotonic()
+        ended, epoch = time.monotonic(), self._pipeline.plan.epoch
         self._runtime.notes.note(
-            Served(decision.head.method, decision.route, status, started, ended, call.trace, call, slug)
+            Served(decision.head.method, decision.route, status, started, ended, call.trace, call, slug, epoch)
         )
 
     # --- its bytes ----------------------------------------------------------------------------------------------
