@@ -154,7 +154,6 @@ def test_signing_keys_that_are_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("cache: {shared: true}", "cache.shared: a shared cache"),
         ("telemetry: {traces: {exporter: otlp}}", "telemetry.traces.exporter: traces"),
     ],
 )
@@ -162,6 +161,15 @@ def test_what_is_not_yet_in_force_is_said(tmp_path: Path, more: str, words: str)
     (hazard,) = said(tmp_path, MINIMAL + more)
     assert hazard.startswith(f"6: warning: {words}")
     assert "not yet" in hazard
+
+
+def test_answers_are_shared_in_valkey_alone(tmp_path: Path) -> None:
+    (hazard,) = said(tmp_path, MINIMAL + "cache: {shared: true}")
+    assert hazard == "6: warning: cache.shared: has no effect with sqlite: answers are shared in valkey alone"
+    assert not [
+        one for one in said(tmp_path, MINIMAL + "cache: {shared: true}\nstate: {url: valkey://h:6379}")
+        if "cache.shared" in one
+    ]  # fmt: skip
 
 
 def test_asking_for_nothing_that_is_missing_is_fine(tmp_path: Path) -> None:

@@ -127,6 +127,11 @@ def secrets(value: Any, path: Path = ()) -> Iterator[Path]:
                 yield from secrets(one, (*path, index))
 
 
+def _shared_with_nobody(loaded: Loaded) -> Iterator[Wrong]:
+    if loaded.configuration.cache.shared and loaded.configuration.state.path is not None:
+        yield Wrong(("cache", "shared"), "has no effect with sqlite: answers are shared in valkey alone")
+
+
 def _idle(loaded: Loaded) -> Iterator[Wrong]:
     configuration = loaded.configuration
     asked = {name for _, _, names in _lists(loaded) for name in names}
@@ -195,5 +200,5 @@ def _published_to_all(loaded: Loaded) -> Iterator[Wrong]:
 
 CHECKS: Final[tuple[Callable[[Loaded], Iterator[Wrong]], ...]] = (
     _can_be_down, _no_weight, _too_slow, _plain_secrets, _idle, _cannot, _short_keys,
-    _published_to_all,
+    _published_to_all, _shared_with_nobody,
 )  # fmt: skip

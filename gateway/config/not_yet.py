@@ -29,7 +29,6 @@ def _given(value: Any) -> bool:
 
 
 NOT_YET: Final = (
-    NotYet(("cache", "shared"), lambda value: value is True, "a shared cache is not yet in force in this version"),
     NotYet(
         ("telemetry", "traces", "exporter"), lambda value: value not in (None, "none"),
         "traces are not yet exported by this version",

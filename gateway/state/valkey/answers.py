@@ -17,6 +17,7 @@ from typing import Final
 from gateway.policies.second_level import LONGEST
 from gateway.state.kept import StoreError
 from gateway.state.valkey.connection import Server
+from gateway.state.valkey.lane import Command
 from gateway.state.valkey.script import Script
 
 LIFE: Final = round(LONGEST) + 60
@@ -63,7 +64,7 @@ class Answers:
 
     async def kept_answer(self, key: bytes, placement: str, user: str | None) -> tuple[bytes | None, bytes]:
         named = self._server.key
-        looks = [("GET", named("sharing")), ("GET", named("answer", key.hex()))]
+        looks: list[Command] = [("GET", named("sharing")), ("GET", named("answer", key.hex()))]
         looks.append(("HMGET", named("dropped"), "", placement))
         if user is not None:
             looks.append(("GET", named("dropped", sha1(user.encode(), usedforsecurity=False).hexdigest())))
