@@ -74,7 +74,7 @@ async def test_a_claim_is_kept_as_long_as_its_holder_creates(
         assert not waiting.done()
         await stores[0].bind("p", "user", {"ann": "v1"})
     assert await waiting == "v1"
-    assert stores[0]._held == stores[0]._creating == {}
+    assert not stores[0]._held and not stores[0]._creating
 
 
 async def test_who_lost_the_claim_cannot_bind_while_another_creates(
