@@ -285,7 +285,10 @@ async def test_what_is_plain_does_not_reach_aiohttp(
     assert reached == [events[:60], events[60:], plain[1]], "where a head ends was not seen: aiohttp's for good"
     reached.clear()
     await exchange(fast, [plain[0] + plain[1], plain[0]])
-    assert reached == [plain[0] + plain[1], plain[0]], "whoever pipelines stays with aiohttp"
+    assert reached == [plain[0] + plain[1]], "two at once are aiohttp's"
+    reached.clear()
+    await exchange(fast, [events + plain[0][:-3], plain[0][-3:], plain[0]])
+    assert reached == [events + plain[0][:-3], plain[0][-3:]]
 
 
 async def test_pipelined_while_one_is_asked(ports: tuple[int, int, World]) -> None:

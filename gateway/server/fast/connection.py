@@ -2,10 +2,10 @@
 
     IDLE     ──one whole, plain request of the lane's──▸ answered at once, or ASKING ─▸ IDLE
              ──such a one whose body is not whole yet──▸ HELD ─▸ whole, or given to aiohttp after a while
-             ──any other whole message, plain────────▸ AIOHTTP, until it waits again ─▸ IDLE
+             ──any other plain messages──────────────▸ AIOHTTP, until it waits again ─▸ IDLE
              ──anything else─────────────────────────▸ AIOHTTP for good
     ASKING   bytes that come meanwhile wait; a caller that hangs up ends it
-    AIOHTTP  bytes that come meanwhile: the rest of the message, or (pipelining) aiohttp's for good
+    AIOHTTP  bytes that come meanwhile are aiohttp's too
 
 aiohttp's parser is known to be empty only where every byte that it had belonged to messages whose ends were known
 here; for that a head must be plain (heads.py).
@@ -33,7 +33,7 @@ TAKEN, NOT_WHOLE, NOT_OURS = range(3)
 class FastEdge(Edge):
     """aiohttp's side of a connection, and the lane's beside it."""
 
-    __slots__ = ("_asking", "_held", "_lane", "_left", "_owed", "_timer", "_under_way")
+    __slots__ = ("_asking", "_held", "_lane", "_left", "_owed", "_timer")
 
     def __init__(self, lane: Lane, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,8 +41,7 @@ class FastEdge(Edge):
         self._asking: asyncio.Task[None] | None = None
         self._held = b""
         self._timer: asyncio.TimerHandle | None = None
-        self._under_way = False  # has aiohttp a message that it has not answered yet?
-        self._owed = 0  # bytes of its body that are still to come
+        self._owed = 0  # bytes that are still to come of the last message that aiohttp has
         self._left = False  # aiohttp's for good
 
     @property
@@ -106,7 +105,6 @@ class FastEdge(Edge):
         waiter = self._waiter
         if waiter is None or waiter.done() or self._owed:
             return False
-        self._under_way = False
         return not (self._force_close or self._paused or self.transport is None or self.last)
 
     def _pass_on(self, data: bytes) -> None:
@@ -115,14 +113,15 @@ class FastEdge(Edge):
         super().data_received(data)
 
     def _count(self, data: bytes) -> None:
-        """Follow where the message ends that aiohttp gets; once that is not known, never take over again."""
-        if not self._under_way:
-            owed = _owed(data)
-            self._under_way = True
-        else:
-            owed = self._owed - len(data)
-        self._left = owed < 0
-        self._owed = max(0, owed)
+        """Follow where the messages end that aiohttp gets; once that is not known, never take over again."""
+        at = self._owed
+        while at < len(data):
+            size = _size(data, at)
+            if size is None:
+                self._left = True
+                return
+            at += size
+        self._owed = at - len(data)
 
     # --- bytes that wait ----------------------------------------------------------------------------------------
 
@@ -152,8 +151,8 @@ class FastEdge(Edge):
             self.data_received(self._let_go())
 
 
-def _owed(data: bytes) -> int:
-    """Bytes that are missing of one plain message; negative where it is not plain, or more than one."""
-    end = data.find(END, 0, MOST)
-    head = read(data[:end]) if end >= 0 else None
-    return -1 if head is None else end + len(END) + (head.length or 0) - len(data)
+def _size(data: bytes, at: int) -> int | None:
+    """Bytes of the message that begins here; None where that is not known (not plain, or no whole head)."""
+    end = data.find(END, at, at + MOST)
+    head = read(data[at:end]) if end >= 0 else None
+    return None if head is None else end - at + len(END) + (head.length or 0)
