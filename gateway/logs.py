@@ -30,7 +30,7 @@ FIELDS: Final = frozenset({
     "method", "route", "status", "ms", "trace_id", "placement", "kind", "arm", "provider", "cache", "problem",
     # of what happens
     "error", "detail", "reason", "place", "path", "hazard", "mistake", "changes", "epoch", "listen", "admin",
-    "operation", "operations", "was", "why", "adapter", "members", "reader", "logger", "slot", "workers",
+    "operation", "operations", "was", "why", "adapter", "what", "member", "reader", "logger", "slot", "workers",
     # how many
     "events", "notes", "keys", "lost", "lines", "count", "again_in_s",
 })  # fmt: skip
