@@ -3,7 +3,7 @@
     at_once(call)   plain synchronous code; a fresh cached answer leaves from here
       credentials ▸ limit ▸ placement ▸ split (arm) ▸ cache
     answer(call)    begins with at_once; then fetch: everything that awaits
-      ▸ one flight a key ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
+      ▸ one flight a key ▸ second level ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
 
 Why this order: a cache above the split would serve one arm's answer to another's users; a stand-in's answer is
 cached too; a stale one is tried after *all* providers failed.
@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -45,6 +45,7 @@ from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
 from gateway.policies.flights import Flights
+from gateway.policies.second_level import NOTHING, Recalled, SecondLevel
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
 from gateway.seen import SEEN, who_needs_log
@@ -62,6 +63,16 @@ GRACE: Final = 0.02
 """Seconds after the deadline in which the attempts may still say how they ended, before they are broken off."""
 
 log = structlog.get_logger("gateway")
+
+
+class Fetched(NamedTuple):
+    """An answer that `at_once` did not have."""
+
+    answer: CachedAnswer
+    status: str
+    """What is said of the cache."""
+    ttl: float
+    """Seconds for which it is good; below 0 since it is stale."""
 
 
 class Pipeline:
@@ -93,7 +104,9 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._wall = wall
-        self._flights: Flights[tuple[CachedAnswer, bool]] = Flights()
+        self.second: SecondLevel | None = None
+        """Where all processes share answers; None: nowhere."""
+        self._flights: Flights[Fetched] = Flights()
 
     # --- phase one
     def at_once(self, call: Call) -> Delivery | None:
@@ -194,18 +207,25 @@ class Pipeline:
         if call.explain or call.pinned:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
-            answer, status, age = await self._fetched(asked, ask, deadline)
-            if self.hidden.shows(answer.items):  # deleted while it was asked for
-                answer, status, age = await self._ask(asked, ask, deadline), MISS, 0.0
+            fetched = await self._fetched(asked, ask, deadline)
+            if self.hidden.shows(fetched.answer.items):  # deleted while it was asked for
+                fetched = Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
         except NoneAnswered as none:
-            if call.found is not None:
-                return self._deliver_stale(call, call.found)
-            answer, status, age = self._concluded(asked, none), MISS, 0.0
+            if (found := self._stale(call, asked)) is not None:
+                return self._deliver_stale(call, found)
+            fetched = Fetched(self._concluded(asked, none), MISS, 0.0)
         except TimeoutError as late:
-            if call.found is not None:
-                return self._deliver_stale(call, call.found)
+            if (found := self._stale(call, asked)) is not None:
+                return self._deliver_stale(call, found)
             raise DeadlineExceeded(LATE, attempts=[]) from late
-        return self._deliver(call, answer, status, age)
+        return self._deliver(call, fetched.answer, fetched.status, max(0.0, fetched.ttl))
+
+    def _stale(self, call: Call, asked: Asked) -> Found | None:
+        """What goes out where the providers failed: found here before, or meanwhile taken over from another."""
+        caching = asked.placement.caching
+        if call.found is not None or caching is None or self.second is None:
+            return call.found
+        return self._look_up(asked.key, caching)
 
     async def read_ahead(self, calls: Sequence[Call]) -> None:
         """What their users have seen, where the questions need it: one look, so that none waits for its own."""
@@ -267,27 +287,41 @@ class Pipeline:
             return Hurried.within(self._clock, shorter)
         return Deadline.within(self._clock, seconds)
 
-    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> tuple[CachedAnswer, str, float]:
-        """The answer, what is said of the cache, and for how many seconds it is good.
+    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> Fetched:
+        """Through the cache, where the placement has one.
 
         A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
         """
         caching = asked.placement.caching
         async with asyncio.timeout(deadline.left() + GRACE):
             if caching is None:
-                return await self._ask(asked, ask, deadline), MISS, 0.0
+                return Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
             if isinstance(deadline, Hurried):
-                return _fetched_now(caching, *await self._fetch_and_keep(asked, caching, ask, deadline))
-            (answer, kept), collapsed = await self._flights.join(
-                asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
-            )
-        return (answer, COLLAPSED, caching.ttl) if collapsed else _fetched_now(caching, answer, kept)
+                fetched, collapsed = await self._fetch_and_keep(asked, caching, ask, deadline), False
+            else:
+                fetched, collapsed = await self._flights.join(
+                    asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
+                )
+        if fetched.ttl < 0:  # another process had it, and it is stale by now: renewed as if it had been here
+            self._flights.launch(asked.key, lambda: self._renew(asked, caching))
+        if collapsed:
+            return Fetched(fetched.answer, COLLAPSED, fetched.ttl)
+        return fetched if fetched.status != MISS else Fetched(fetched.answer, MISS, 0.0)
 
     async def _fetch_and_keep(
         self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline
-    ) -> tuple[CachedAnswer, bool]:
-        """The answer, and whether the cache keeps it (it may be too large, or overtaken by a drop)."""
+    ) -> Fetched:
+        """From another process, else from the providers: kept here and for the others.
+
+        A `MISS` is not kept: it may be too large, or overtaken by a drop.
+        """
         asked_at = self._clock()
+        recalled = NOTHING
+        if self.second is not None:
+            recalled = await self.second.recall(asked.key, asked.placement.name, asked.subject)
+            found = self._taken_over(asked, caching, recalled, asked_at)
+            if found is not None:
+                return Fetched(found.answer, f"gateway; hit; ttl={floor(found.ttl)}", found.ttl)
         try:
             answer = await self._ask(asked, ask, deadline)
         except NoneAnswered as none:
@@ -295,9 +329,21 @@ class Pipeline:
                 self.cache.refresh_failed(asked.key, caching)
             raise
         kept = self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
-        return answer, kept
+        if kept and self.second is not None:
+            self.second.keep(asked.key, answer, caching, recalled)
+        return Fetched(answer, STORED if kept else MISS, caching.ttl)
 
-    async def _renew(self, asked: Asked, caching: Caching) -> tuple[CachedAnswer, bool]:
+    def _taken_over(self, asked: Asked, caching: Caching, recalled: Recalled, asked_at: float) -> Found | None:
+        """What another process had of the providers, now kept here too; None where they must be asked."""
+        fresh = recalled.age < caching.ttl
+        if recalled.answer is None or (not fresh and self.cache.lookup(asked.key, caching) is not None):
+            return None
+        placement, subject = asked.placement.name, asked.subject
+        self.cache.store(asked.key, recalled.answer, caching, placement, subject, asked_at, recalled.age)
+        found = self._look_up(asked.key, caching)
+        return None if found is None or found.freshness == "if_error" else found
+
+    async def _renew(self, asked: Asked, caching: Caching) -> Fetched:
         """Renew an answer that was served stale; nobody waits, so what goes wrong is noted and forgotten."""
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline)
         try:
@@ -306,7 +352,7 @@ class Pipeline:
             found = self._look_up(asked.key, caching)
             if found is None:  # dropped meanwhile: for those who joined
                 raise
-            return found.answer, True
+            return Fetched(found.answer, STORED, caching.ttl)
         except Exception:  # here a renewal ends: nobody waits for it
             log.exception("renewal", placement=asked.placement.name)
             raise
@@ -382,10 +428,6 @@ class Pipeline:
         for placement in self.plan.placements.values():
             if placement.shadow is not None:
                 await placement.shadow.close()
-
-
-def _fetched_now(caching: Caching, answer: CachedAnswer, kept: bool) -> tuple[CachedAnswer, str, float]:
-    return (answer, STORED, caching.ttl) if kept else (answer, MISS, 0.0)
 
 
 def _positive(text: str) -> float:

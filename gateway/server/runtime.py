@@ -26,6 +26,7 @@ from gateway.pipeline import Pipeline
 from gateway.place import ALONE, Place
 from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
+from gateway.policies.second_level import SecondLevel
 from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.server.siblings import Siblings
@@ -109,6 +110,11 @@ class Runtime:
         access = Access(configuration, workers=place.workers)
         pipeline = Pipeline(plan, access, store, signer, cache, exposures=exposures, notes=notes)
         runtime = cls(loaded, store, pipeline, memory, key, made, place)
+        shelf = store.shelf()
+        if shelf is not None:
+            pipeline.second = SecondLevel(shelf, time.time)
+            runtime._share_answers()
+            runtime.in_background(pipeline.second.run(cache))
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
@@ -178,6 +184,7 @@ class Runtime:
         self.in_background(access.prepare())
         self.in_background(before.close(access))
         self._forget_answers(old, plan)
+        self._share_answers()
         self._welcome(one for key, one in plan.providers.items() if old.providers.get(key) is not one)
         replaced = {one for key, one in old.providers.items() if plan.providers.get(key) is not one}
         if replaced:
@@ -201,6 +208,12 @@ class Runtime:
             kept = new.placements.get(name)
             if kept is None or kept.fingerprint != placement.fingerprint:
                 cache.drop(name)
+
+    def _share_answers(self) -> None:
+        """With the other processes, as the configuration in force wants it."""
+        settings, second = self.configuration.cache, self.pipeline.second
+        if second is not None:
+            second.on, second.max_bytes = settings.shared, settings.max_bytes
 
     def reject(self, mistakes: Iterable[object]) -> None:
         """Remember what is wrong with a file that was not taken."""
