@@ -119,7 +119,7 @@ def test_every_switch_renders_valid_manifests(switch: str) -> None:
 
 def validate(manifest: Manifest) -> None:
     """Raises where Kubernetes would refuse it, a member that it does not know included."""
-    import kubernetes_validate  # noqa: PLC0415  # of the group `more`
+    import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415  # of the group `more`; it has no types
 
     if manifest["apiVersion"] == CUSTOM:
         assert manifest.keys() == {"apiVersion", "kind", "metadata", "spec"}
@@ -178,8 +178,9 @@ def test_every_value_makes_a_difference(path: str) -> None:
     section = path.partition(".")[0]
     if section in FILES and not (CHART / FILES[section]).exists():
         pytest.skip(f"there is no {FILES[section]}")
-    before = copy.deepcopy(dict(NEEDS.get(path, NEEDS.get(section, {}))))
-    if f"{section}.enabled" in OTHERS and path != f"{section}.enabled":
+    before: dict[str, Any] = copy.deepcopy(dict(NEEDS.get(path, NEEDS.get(section, {}))))
+    switch = f"{section}.enabled"
+    if switch in OTHERS and path != switch:
         before.setdefault(section, {})["enabled"] = True
     after = copy.deepcopy(before)
     put(after, path, OTHERS[path])
@@ -499,7 +500,7 @@ class Pod:
         self._directory = directory
         (container,) = pod_of(manifests)["containers"]
         self._mounts = {mount["mountPath"]: directory / mount["name"] for mount in container["volumeMounts"]}
-        self._at = self._mounts[container["workingDir"]]
+        self._at: Path = self._mounts[container["workingDir"]]
         self._arguments = [self._here(argument) for argument in container["args"]]
         self._environ = environment(manifests)
         self._mounted = 0
