@@ -35,39 +35,37 @@ class Addresses:
         self._port = port
         self._resolve = resolve
         self._clock = clock
-        self._known = _literal(host, port)
-        self._until = inf if self._known else -inf
+        self.known = _literal(host, port)
+        """What it meant last; nothing before it was looked up."""
+        self.until = inf if self.known else -inf
+        """When it is to be looked up again, by the clock."""
         self._looking: asyncio.Task[Sequence[Address]] | None = None
-
-    def due(self, now: float) -> bool:
-        """Is it time to look the name up again? Not where it never was: whoever connects will."""
-        return now >= self._until and self._looking is None and bool(self._known)
 
     async def current(self) -> Sequence[Address]:
         """Not older than a minute where the name can be looked up at all. Raises NotConnected.
 
         Whoever asks at the same time shares one look-up, which goes on when one of them is cancelled.
         """
-        if self._clock() < self._until:
-            return self._known
+        if self._clock() < self.until:
+            return self.known
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(self._looking)
 
     def means(self, address: str) -> bool:
         """Is this one of them?"""
-        return any(known[4][0] == address for known in self._known)
+        return any(known[4][0] == address for known in self.known)
 
     async def _look(self) -> Sequence[Address]:
         try:
-            self._known = await self._resolve(self._host, self._port) or self._known
+            self.known = await self._resolve(self._host, self._port) or self.known
         except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host at all
-            if not self._known:
+            if not self.known:
                 raise NotConnected("cannot connect: the host's name is not known") from error
         finally:
             self._looking = None
-        self._until = self._clock() + REFRESH
-        return self._known
+        self.until = self._clock() + REFRESH
+        return self.known
 
 
 def _literal(host: str, port: int) -> Sequence[Address]:

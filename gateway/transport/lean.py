@@ -62,19 +62,23 @@ class LeanTransport:
             url, slash = _with_path(url)
             origin = self._origin(url[:slash])
         request = origin.heads.request(outgoing, url[slash:])
-        connection = origin.take()
-        if connection is None:
-            connection, seconds = await self._connected(origin, seconds)
-        without_body = outgoing.method == "HEAD"
-        try:
-            return await _asked(connection, request, seconds, without_body)
-        except Disconnected:
-            if not (connection.stale and outgoing.repeatable):
+        connection, fresh = origin.take(), False
+        while True:
+            if connection is None:
+                connection, seconds = await self._connected(origin, seconds, fresh=fresh)
+            waiter = connection.ask(request, seconds, without_body=outgoing.method == "HEAD")
+            try:
+                return await waiter
+            except asyncio.CancelledError:
+                connection.leave(waiter)
                 raise
-        # RFC 9112 §9.3.1: closed just as we wrote. Another kept one may have gone the same way, so a fresh one.
-        seconds = connection.deadline - origin.loop.time()
-        connection, seconds = await self._connected(origin, seconds, fresh=True)
-        return await _asked(connection, request, seconds, without_body)
+            except Disconnected:
+                if not (connection.stale and outgoing.repeatable):
+                    raise
+            # RFC 9112 §9.3.1: closed just as we wrote. Another kept one may have gone the same way, a fresh one
+            # has nothing to be stale from: this happens once.
+            seconds = connection.deadline - origin.loop.time()
+            connection, fresh = None, True
 
     async def _connected(self, origin: Origin, seconds: float, *, fresh: bool = False) -> tuple[Connection, float]:
         """A connection, and the seconds that are left. Raises NotConnected, TimedOut."""
@@ -126,15 +130,6 @@ class LeanTransport:
             origin.close()
         self._origins.clear()
         await asyncio.sleep(0)  # let the connections see it
-
-
-async def _asked(connection: Connection, request: bytes, seconds: float, without_body: bool) -> Response:
-    waiter = connection.ask(request, seconds, without_body=without_body)
-    try:
-        return await waiter
-    except asyncio.CancelledError:
-        connection.leave(waiter)
-        raise
 
 
 def _with_path(url: str) -> tuple[str, int]:

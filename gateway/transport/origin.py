@@ -56,6 +56,9 @@ class Origin:
         """`url`: with nothing after host and port. Raises Misconfigured."""
         scheme, self._host, self._port, header = _parts(url)
         self._wires = wires
+        self._clock = wires.clock
+        self.loop = wires.loop
+        """Asked for once: on Python 3.11 finding the running loop costs a system call."""
         self._tls = (wires.tls or verifying()) if scheme == "https" else None
         self._addresses = Addresses(self._host, self._port, wires.resolve, wires.clock)
         self._refreshing: asyncio.Task[None] | None = None
@@ -64,9 +67,10 @@ class Origin:
 
     def take(self) -> Connection | None:
         """An idle connection, at once; None where there is none."""
-        if self._addresses.due(self._wires.clock()) and self._refreshing is None:
-            self._refreshing = self._wires.loop.create_task(self._refresh())
-        return self.pool.take()
+        now = self._clock()
+        if now >= self._addresses.until and self._addresses.known and self._refreshing is None:
+            self._refreshing = self.loop.create_task(self._refresh())
+        return self.pool.take(now)
 
     async def _refresh(self) -> None:
         """Connections that are in use all the time would otherwise never hear of a host that has moved."""
@@ -116,11 +120,6 @@ class Origin:
         except BaseException:
             sock.close()
             raise
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Asked for once: on Python 3.11 finding the running loop costs a system call."""
-        return self._wires.loop
 
     def close(self) -> None:
         """Connections are closed, look-ups ended."""

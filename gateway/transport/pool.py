@@ -47,11 +47,11 @@ class Pool:
         """How many wait to be used again."""
         return len(self._idle)
 
-    def take(self) -> Connection | None:
-        """An idle connection, at once; None where there is none."""
+    def take(self, now: float) -> Connection | None:
+        """An idle connection, at once; None where there is none. `now`: by its clock."""
         while self._idle:
             connection = self._idle.pop()
-            if self._clock() - connection.since < KEPT:
+            if now - connection.since < KEPT:
                 return connection
             connection.close()
         return None
@@ -59,7 +59,7 @@ class Pool:
     async def taken(self, *, fresh: bool = False) -> Connection:
         """A connection, perhaps after a while. `fresh`: one that was never used."""
         while True:
-            if not fresh and (connection := self.take()) is not None:
+            if not fresh and (connection := self.take(self._clock())) is not None:
                 return connection
             if len(self) >= self._most and self._idle:
                 self._idle[0].close()  # only where a fresh one is wanted

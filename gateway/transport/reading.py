@@ -8,6 +8,7 @@ The parser is llhttp (by httptools), which knows RFC 9112's framing; here stand 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -27,17 +28,47 @@ WITHOUT_BODY: Final = frozenset({101, 204, 304})
 """RFC 9112 §6.3; 101 is no answer to anything that we send, and nothing after it is HTTP."""
 
 
-class Names(dict[bytes, str]):
-    """Headers' names in lower case, remembered as they were spelled: servers spell few."""
+class Fields(Mapping[str, str]):
+    """An answer's headers, by lower-case name; made into text when somebody looks, which is seldom.
 
-    def __missing__(self, spelled: bytes) -> str:
-        name = spelled.decode("utf-8", "surrogateescape").lower()
-        if len(self) < 1000 and len(spelled) <= 64:
-            self[spelled] = name
-        return name
+    Of several with one name the last counts.
+    """
+
+    __slots__ = ("_raw", "_text")
+
+    def __init__(self, raw: dict[bytes, bytes]) -> None:
+        self._raw = raw
+        self._text: dict[str, str] | None = None
+
+    def _read(self) -> dict[str, str]:
+        if self._text is None:
+            self._text = {_name(name): _text(value).strip(" \t") for name, value in self._raw.items()}
+        return self._text
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
 
 
-NAMES: Final = Names()
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _name(raw: bytes) -> str:
+    return _text(raw).lower()
+
+
+PLAIN: Final[set[bytes]] = set()
+"""Names as servers have spelled them, none of which is `Content-Encoding`: it need not be looked for in these."""
+MOST_PLAIN: Final = 1000
 
 
 class Reading:
@@ -63,7 +94,7 @@ class Reading:
         """A request goes out. `without_body`: whatever its answer says, no body follows (HEAD)."""
         self._fields.clear()  # trailers of the answer before
         self._without_body = without_body
-        self._headers: dict[str, str] | None = None
+        self._headers: Fields | None = None
         self._status = self._size = self._interim = self._fruitless = 0
         self._body: list[bytes] = []
         self._unpacking: Unpacking | None = None
@@ -132,12 +163,16 @@ class Reading:
             if self._interim > MOST_INTERIM:
                 self._failure = Malformed("the answer does not begin: too many interim ones")
             return
-        self._headers = headers = {
-            NAMES[name]: value.decode("utf-8", "surrogateescape").rstrip(" \t") for name, value in fields.items()
-        }
+        self._headers = Fields(fields.copy())
         if self._without_body or status in WITHOUT_BODY:
             self._without_body = self._complete = True
-        elif "content-encoding" in headers:
+        elif not fields.keys() <= PLAIN:
+            self._find_coding(self._headers)
+
+    def _find_coding(self, headers: Fields) -> None:
+        if len(PLAIN) < MOST_PLAIN:
+            PLAIN.update(name for name in self._fields if len(name) < 64 and _name(name) != "content-encoding")
+        if "content-encoding" in headers:
             try:
                 self._unpacking = unpacking(headers["content-encoding"])
             except Malformed as error:
