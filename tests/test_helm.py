@@ -13,7 +13,6 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +26,7 @@ from gateway.units import SIZE
 from tests import chart, cluster
 from tests.chart import CHART, Manifest, of
 from tests.serving import until
+from tests.stores import KINDS, fresh_url
 
 if TYPE_CHECKING:
     import helm_python
@@ -38,7 +38,7 @@ VALKEY: Final = {"valkey": {"url": "valkey://:geheim@store:6379/0"}}
 ADMIN_PORT: Final = 9090
 CUSTOM: Final = "monitoring.coreos.com/v1"
 """The Prometheus operator's kinds, of which kubernetes-validate has no schema."""
-VERSIONS: Final = ("1.29", "1.37")
+VERSIONS: Final = ("1.25", "1.31", "1.37")
 """Of Kubernetes, that manifests are valid for."""
 
 
@@ -119,7 +119,7 @@ def test_every_switch_renders_valid_manifests(switch: str) -> None:
 
 def validate(manifest: Manifest) -> None:
     """Raises where Kubernetes would refuse it, a member that it does not know included."""
-    import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415  # of the group `more`; it has no types
+    import kubernetes_validate  # noqa: PLC0415  # of the group `more`
 
     if manifest["apiVersion"] == CUSTOM:
         assert manifest.keys() == {"apiVersion", "kind", "metadata", "spec"}
@@ -563,15 +563,11 @@ class Pod:
         return self._at / "state.db"
 
 
-@cache
-def default() -> list[Manifest]:
-    """One rendering, as each makes another key."""
-    return chart.rendered()
-
-
 @helm
-async def test_the_default_pod_answers_with_the_key_and_takes_a_changed_configmap(tmp_path: Path) -> None:
-    manifests = default()
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_pod_answers_with_the_key_and_takes_a_changed_configmap(tmp_path: Path, kind: str) -> None:
+    values = {"valkey": {"url": fresh_url()}} if kind == "valkey" else {}
+    manifests = chart.rendered(values)  # each makes another key
     key = base64.b64decode(of(manifests, "Secret", "-key")["data"]["key"]).decode()
     asks = of(manifests, "Pod")["spec"]["containers"][0]
     async with Pod(tmp_path, manifests).running() as pod, aiohttp.ClientSession() as session:
@@ -590,7 +586,7 @@ async def test_the_default_pod_answers_with_the_key_and_takes_a_changed_configma
         for path in ("/livez", "/readyz", "/metrics"):
             async with session.get(pod.url("admin") + path) as probe:
                 assert probe.status == 200
-        assert pod.state.exists()  # on the volume
+        assert pod.state.exists() is (kind == "sqlite")  # on the volume
 
         environ = {
             "PATH": os.environ["PATH"],
@@ -603,7 +599,7 @@ async def test_the_default_pod_answers_with_the_key_and_takes_a_changed_configma
         assert tested.returncode == 0
 
         assert (await answer(pod.url("listen"), placement="new"))[0] == 404
-        pod.mount(chart.rendered({"config": {"placements": {"new": {"providers": ["local"]}}}}))
+        pod.mount(chart.rendered({**values, "config": {"placements": {"new": {"providers": ["local"]}}}}))
 
         async def taken() -> bool:
             return (await answer(pod.url("listen"), placement="new"))[0] == 200
@@ -615,7 +611,7 @@ async def test_the_default_pod_answers_with_the_key_and_takes_a_changed_configma
 async def test_a_key_of_another_release_is_refused(tmp_path: Path) -> None:
     """Or the test above might say nothing of keys."""
     other = base64.b64decode(of(chart.rendered(), "Secret", "-key")["data"]["key"]).decode()
-    async with Pod(tmp_path, default()).running() as pod, aiohttp.ClientSession() as session:
+    async with Pod(tmp_path, chart.rendered()).running() as pod, aiohttp.ClientSession() as session:
         url = f"{pod.url('listen')}/v1/recommendations?user=u1"
         async with session.get(url, headers={"Authorization": f"Bearer {other}"}) as answer:
             assert answer.status == 401
