@@ -35,6 +35,8 @@ FIELDS: Final = frozenset({
     "events", "notes", "keys", "lost", "lines", "count", "again_in_s",
 })  # fmt: skip
 """What may stand in a line. Whoever needs another name adds it here, where it is seen that it is about nobody."""
+FIRST: Final = ("timestamp", "level", "event")
+"""With these every line begins."""
 LONGEST: Final = 1000
 """Characters of one value."""
 MANY: Final = 100
@@ -138,8 +140,11 @@ def processors(logs: Logs) -> list[Processor]:
 
 def allowed(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """The fields that may stand in a line, their values plain and of bounded length."""
+    first = {name: event[name] for name in FIRST if name in event}
     return {
-        name: value if name == "exc_info" else _plain(value) for name, value in event.items() if name in FIELDS
+        name: value if name == "exc_info" else _plain(value)
+        for name, value in (first | event).items()
+        if name in FIELDS
     }
 
 

@@ -11,6 +11,7 @@ import base64
 import html
 import io
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -22,14 +23,15 @@ from urllib.parse import quote
 import jwt
 import pytest
 import pytest_asyncio
-import structlog
 import yaml
 from aiohttp import web
 
+from gateway import logs
 from gateway.cli import main
 from gateway.config.model import Logs
-from gateway.logs import set_up
 from gateway.server.endpoints import ENDPOINTS
+from gateway.telemetry.writing import Writer
+from tests.collector import Collector, collector, until
 from tests.doors import ASK, Doors, doors
 from tests.issuer import AUDIENCE, ISSUER, claims
 from tests.test_doors import path_of
@@ -39,12 +41,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 KINDS: Final = (
     "ops-key", "beacon-key", "jwt-secret", "signing-key", "recomendo-secret", "algolia-key",
     "algolia-admin-key", "personalization-key", "discerner-password", "xayn-token", "xayn-back-office",
-    "from-a-file", "discerner-token",
+    "from-a-file", "discerner-token", "collector-password",
 )  # fmt: skip
 PLANTED: Final = {kind: f"{kind}~pl4nted/{number:02}+with=odd.signs" for number, kind in enumerate(KINDS)}
 SESSION: Final = jwt.encode({"iat": 1, "exp": 10**10, "jti": "recomendo-session-pl4nted"}, "k" * 32)
 """The token that Recomendo gives."""
 SECRETS: Final = (*PLANTED.values(), SESSION)
+PERSON: Final = "h1dden-person"
+"""Whose id is in answers, and in no log and no span."""
 
 
 @dataclass
@@ -73,7 +77,7 @@ class Echo:
         return web.Response(status=self.status, text=text, content_type=self.kind, headers=elsewhere)
 
 
-def configuration(url: str, directory: Path) -> dict[str, Any]:
+def configuration(url: str, directory: Path, traces: str = "http://127.0.0.1:4318") -> dict[str, Any]:
     file = directory / "secret"
     file.write_text(PLANTED["from-a-file"])
     algolia = {"application_id": "APP", "api_key": PLANTED["algolia-key"]}
@@ -112,16 +116,24 @@ def configuration(url: str, directory: Path) -> dict[str, Any]:
         },
         "events": {"providers": list(asked)},
         "catalog": {"providers": list(asked)},
-        "telemetry": {"logs": {"level": "debug"}},
+        "telemetry": {
+            "logs": {"level": "debug"},
+            "traces": {"exporter": "otlp", "endpoint": _with_password(traces), "share": "100%"},
+        },
     }  # fmt: skip
+
+
+def _with_password(url: str) -> str:
+    return url.replace("://", f"://gateway:{quote(PLANTED['collector-password'], safe='')}@")
 
 
 @dataclass
 class Scene:
-    """A gateway, the vendors before it, and all that left it."""
+    """A gateway, the vendors before it, the collector behind it, and all that left it."""
 
     gateway: Doors
     echo: Echo
+    collector: Collector
     said: list[str] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, **more: Any) -> None:
@@ -143,18 +155,29 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     echo.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     directory = tmp_path_factory.mktemp("secrets")
-    written = io.StringIO()
-    set_up(Logs(level="debug"))
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(written), cache_logger_on_first_use=False)
+    log = directory / "log"
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    logs.set_up(Logs(level="debug"), Writer(descriptor))
     try:
-        async with doors(directory, configuration(echo.url, directory)) as gateway:
-            scene = Scene(gateway, echo)
-            yield scene
-            assert_clean(written.getvalue())
-            assert '"route"' in written.getvalue()
+        with collector() as spans:
+            async with doors(directory, configuration(echo.url, directory, spans.url)) as gateway:
+                yield Scene(gateway, echo, spans)
+            logs.flush()
+            assert_told_nothing(log.read_text(), '"route"')
+            assert_told_nothing(b"\n".join(spans.bodies).decode("utf-8", "replace"), "http.route")
+            assert {span.kind for span in spans.spans} == {"SERVER", "CLIENT"}
     finally:
-        structlog.reset_defaults()
+        logs.end()
+        os.close(descriptor)
         await runner.cleanup()
+
+
+def assert_told_nothing(text: str, something: str) -> None:
+    """No secret and nobody's id; but there was something, or this would mean nothing."""
+    assert something in text
+    assert_clean(text)
+    for spelled in (PERSON, PERSON.encode().hex(), base64.b64encode(PERSON.encode()).decode()[:12]):
+        assert spelled not in text, text[max(0, text.index(spelled) - 300) :][:600]
 
 
 def assert_clean(text: str) -> None:
@@ -170,12 +193,18 @@ def assert_clean(text: str) -> None:
 
 
 BODIES: Final[dict[str, Any]] = {
-    "recommend": {"placement": "default", "user": {"id": "u"}},
+    "recommend": {"placement": "default", "user": {"id": PERSON}},
     "search": {"query": "x"},
-    "recommend_batch": {"requests": [{"placement": "xayn", "user": {"id": "u"}}]},
-    "accept_events": {"events": [{"type": "purchase", "user": {"id": "u"}, "items": ["i"]}]},
+    "recommend_batch": {"requests": [{"placement": "xayn", "user": {"id": PERSON}}]},
+    "accept_events": {"events": [{"type": "purchase", "user": {"id": PERSON}, "items": ["i"]}]},
     "put_items": {"items": [{"id": "i", "properties": {"title": "t"}}]},
 }
+
+
+OF_A_PERSON: Final = (
+    ("GET", f"/v1/users/{PERSON}"), ("GET", f"/v1/users/{PERSON}/profile"), ("DELETE", f"/v1/users/{PERSON}"),
+    ("GET", f"/v1/users/{PERSON}/erasure"), ("GET", f"/v1/no/such/{PERSON}"), ("SEARCH", f"/v1/users/{PERSON}"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
@@ -185,11 +214,14 @@ async def test_vendors_that_repeat_what_they_were_sent(scene: Scene, status: int
     begun = len(scene.said)
     for placement in scene.gateway.runtime.pipeline.plan.placements:
         for headers in ({}, {"Gateway-Explain": "1"}):
-            await scene.ask("POST", ASK, json={"placement": placement, "user": {"id": "u"}}, headers=headers)
+            await scene.ask("POST", ASK, json={"placement": placement, "user": {"id": PERSON}}, headers=headers)
     for endpoint in ENDPOINTS:
         properties = {"properties": {"title": "t"}}
         body = BODIES.get(endpoint.name, properties if endpoint.takes else None)
         await scene.ask(endpoint.method, path_of(endpoint), json=body, admin=endpoint.admin)
+    for method, path in OF_A_PERSON:
+        for name in scene.gateway.runtime.pipeline.plan.providers:
+            await scene.ask(method, f"{path}?provider={name}" if method == "GET" else path)
     for path in ("/v1/users", "/v1/items", "/v1/events", "/v1/training", "/v1/personalization/strategy"):
         for name in scene.gateway.runtime.pipeline.plan.providers:
             await scene.ask("GET", f"{path}?provider={name}")
@@ -202,12 +234,17 @@ async def test_vendors_that_repeat_what_they_were_sent(scene: Scene, status: int
 async def test_the_vendors_were_really_told(scene: Scene) -> None:
     """Or nothing of this would mean anything."""
     sent = " ".join(scene.echo.seen)
-    of_vendors = [kind for kind in KINDS if kind.split("-")[0] not in ("ops", "beacon", "jwt", "signing")]
+    ours = ("ops", "beacon", "jwt", "signing", "collector")
+    of_vendors = [kind for kind in KINDS if kind.split("-")[0] not in ours]
     basic = base64.b64encode(f"client:{PLANTED['recomendo-secret']}".encode()).decode()
     for kind in of_vendors:
         secret = basic if kind == "recomendo-secret" else PLANTED[kind]
         assert secret in sent or quote(secret, safe="") in sent, kind
-    assert SESSION in sent
+    assert SESSION in sent and PERSON in sent
+    scene.gateway.runtime.notes.read()
+    await asyncio.to_thread(until, lambda: scene.collector.heads)
+    given = base64.b64decode(scene.collector.heads[-1]["authorization"].removeprefix("Basic ")).decode()
+    assert given == f"gateway:{PLANTED['collector-password']}"
 
 
 async def test_callers_who_send_credentials_wrongly(scene: Scene) -> None:
