@@ -140,11 +140,9 @@ def processors(logs: Logs) -> list[Processor]:
 
 def allowed(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """The fields that may stand in a line, their values plain and of bounded length."""
-    first = {name: event[name] for name in FIRST if name in event}
+    order = [*(name for name in FIRST if name in event), *(name for name in event if name not in FIRST)]
     return {
-        name: value if name == "exc_info" else _plain(value)
-        for name, value in (first | event).items()
-        if name in FIELDS
+        name: event[name] if name == "exc_info" else _plain(event[name]) for name in order if name in FIELDS
     }
 
 

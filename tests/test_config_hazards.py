@@ -151,18 +151,6 @@ def test_signing_keys_that_are_short(tmp_path: Path) -> None:
     assert hazard == "6: warning: server.signing_keys[1]: is shorter than 32 bytes"
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ("telemetry: {traces: {exporter: otlp}}", "telemetry.traces.exporter: traces"),
-    ],
-)
-def test_what_is_not_yet_in_force_is_said(tmp_path: Path, more: str, words: str) -> None:
-    (hazard,) = said(tmp_path, MINIMAL + more)
-    assert hazard.startswith(f"6: warning: {words}")
-    assert "not yet" in hazard
-
-
 def test_answers_are_shared_in_valkey_alone(tmp_path: Path) -> None:
     (hazard,) = said(tmp_path, MINIMAL + "cache: {shared: true}")
     assert hazard == "6: warning: cache.shared: has no effect with sqlite: answers are shared in valkey alone"
@@ -172,13 +160,13 @@ def test_answers_are_shared_in_valkey_alone(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_asking_for_nothing_that_is_missing_is_fine(tmp_path: Path) -> None:
+def test_asking_for_what_there_is_is_fine(tmp_path: Path) -> None:
     text = (
         MINIMAL
         + f"""
 auth: {{api_keys: {{a: {{sha256: {HEX}, scopes: [ops], publishable: false}}}}}}
 cache: {{shared: false}}
-telemetry: {{traces: {{exporter: none}}}}
+telemetry: {{traces: {{exporter: otlp}}}}
 server: {{workers: 1}}
 """
     )

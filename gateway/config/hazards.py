@@ -11,7 +11,6 @@ from gateway.adapter import Adapter, Operation
 from gateway.config.loading import Loaded
 from gateway.config.mistakes import Mistake, Path, Wrong
 from gateway.config.model import ConfiguredProvider
-from gateway.config.not_yet import asked_for
 from gateway.config.traffic import Placement
 from gateway.config.words import without_credentials
 from gateway.units import DURATION
@@ -35,7 +34,6 @@ class Hazard(Mistake, frozen=True, order=True):
 def warnings(loaded: Loaded) -> list[Hazard]:
     """All of them, in the file's order."""
     found = [wrong for check in CHECKS for wrong in check(loaded)]
-    found += asked_for(loaded.written, refused=False)
     placed = (loaded.document.mistake(wrong) for wrong in found)
     return sorted(Hazard(one.file, one.line, one.column, one.path, one.message) for one in placed)
 

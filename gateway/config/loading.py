@@ -24,7 +24,6 @@ from gateway.config.installed import BROKEN, Find, adapters
 from gateway.config.interpolation import Interpolation
 from gateway.config.mistakes import ConfigError, Mistake, Path, Wrong, dotted
 from gateway.config.model import Configuration
-from gateway.config.not_yet import asked_for
 from gateway.config.wording import did_you_mean, wrongs
 from gateway.masking import MASK
 
@@ -84,7 +83,6 @@ class _Reading:
         self.wrongs: list[Wrong] = []
         self.configuration = self._read(self._complete())
         self.wrongs += inconsistencies(written)
-        self.wrongs += asked_for(written, refused=True)
 
     def _read(self, complete: Mapping[str, Any]) -> Configuration | None:
         try:
