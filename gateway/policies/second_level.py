@@ -155,12 +155,16 @@ class SecondLevel:
             self._some.clear()
 
     async def _follow(self, cache: AnswerCache) -> None:
+        well = True
         while True:
             if self.on:
                 try:
                     await self.look(cache)
+                    well = True
                 except StoreError as error:
-                    log.warning("no news of dropped answers", error=str(error))
+                    if well:  # once for each outage
+                        log.warning("answers are not shared now", error=str(error))
+                    well = False
             await self._sleep(LOOK)
 
     async def look(self, cache: AnswerCache) -> None:

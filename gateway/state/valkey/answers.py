@@ -83,5 +83,6 @@ class Answers:
 
     async def answers_dropped(self) -> Mapping[str, bytes]:
         named = self._server.key
-        said, _ = await self._server.ask(("HGETALL", named("dropped")), ("SET", named("sharing"), 1, "EX", LIFE))
+        looks: list[Command] = [("HGETALL", named("dropped")), ("SET", named("sharing"), 1, "EX", LIFE)]
+        said, _ = await self._server.ask(*looks, hurried=True)  # on the way that answers take, so that it is open
         return {name.decode(): mark for name, mark in zip(said[::2], said[1::2], strict=True)}
