@@ -6,10 +6,11 @@ What the examples of the documents name exists: the user u1, a strategy, a rule.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
@@ -34,7 +35,7 @@ VENDORS: Final = ("recomendo", "algolia", "affinities", "discerner")
 KEY = "of-everything"
 ONLY_EVENTS = "of-events-alone"
 CONFIGURATION = f"""
-server: {{max_body: 2KiB, deadline: 5s}}
+server: {{deadline: 5s}}
 state: {{url: "sqlite::memory:"}}
 auth:
   api_keys:
@@ -71,13 +72,16 @@ class Served:
 
 
 @asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[Served]:
-    """It listens while the block runs."""
+async def served(
+    directory: Path, *, max_body: str = "2KiB", also: Mapping[str, object] = MappingProxyType({})
+) -> AsyncIterator[Served]:
+    """It listens while the block runs. `also`: more providers."""
     async with AsyncExitStack() as stack:
         file = directory / "gateway.yaml"
         written = yaml.safe_load(CONFIGURATION)
+        written["server"]["max_body"] = max_body
         vendors = world.options(await _vendors(stack))
-        written["providers"] |= {name: vendors[name] for name in VENDORS}
+        written["providers"] |= {name: vendors[name] for name in VENDORS} | dict(also)
         file.write_text(yaml.safe_dump(written, sort_keys=False))
         runtime = await Runtime.start(load(file, {}), await SqliteStore.open(":memory:"))
         stack.push_async_callback(runtime.close)

@@ -60,6 +60,7 @@ class Activity(Part):
         if "provider" in request.query:
             return await VendorLists(self.runtime).events(request, call)
         asking = self.ask(request, call, EventListQuery)
+        asking.check_time()
         for name in ("user", "item"):
             if complaint := id_complaint(request.query.get(name, "-")):
                 asking.mistakes.append(Mistake(f"?{name}", complaint))

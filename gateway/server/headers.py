@@ -45,7 +45,7 @@ IN_REQUESTS: Final[dict[str, Header]] = {
         "The `ETag` of an answer that the caller has: 304 if it is still the same.", 'W/"9f2c41d0"'
     ),
     "Gateway-Explain": Header(
-        "`1` adds `explain` to the answer. Needs the scope `ops`.", "1", {"type": "string", "enum": ["1"]}
+        "`1` adds `explain` to the answer; anything else adds nothing. Needs the scope `ops`.", "1"
     ),
     "Gateway-Provider": Header("Asks this provider and no other. Needs the scope `ops`.", "vendor-a"),
 }

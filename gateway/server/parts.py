@@ -63,6 +63,10 @@ class Asking(Generic[Q]):
         if self.mistakes:
             raise InvalidRequest(self.mistakes)
 
+    def check_time(self) -> None:
+        """Raises InvalidRequest (400) for a Request-Timeout that is no time, also where none is needed."""
+        self._runtime.pipeline.deadline(self._call.headers)
+
     @property
     def kind(self) -> Kind:
         """The kind in the path. Raises NotFound for a word that is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -99,13 +100,21 @@ def parameters(query: Mapping[str, str], type_: type[T], mistakes: list[Mistake]
 
 def _read(members: dict[str, Any], name: str, text: str, type_: Any, mistakes: list[Mistake]) -> None:
     try:
-        members[name] = msgspec.convert(text, type_, strict=False)
+        value = msgspec.convert(text, type_, strict=False)
+        if value is None or isinstance(value, datetime):  # lax takes `null` for nothing, and numbers for times
+            value = msgspec.convert(text, type_)
+        members[name] = value
     except msgspec.ValidationError as error:
-        try:
-            value: Any = int(text)
-        except ValueError:
-            value = text
-        mistakes += [Mistake(f"?{name}", one.message) for one in all_mistakes(value, type_, str(error))]
+        meant = _meant(text) if "`int" in str(error) else text
+        mistakes += [Mistake(f"?{name}", one.message) for one in all_mistakes(meant, type_, str(error))]
+
+
+def _meant(text: str) -> Any:
+    """The number that a text is, where it is one: then what is wrong with it is not its type."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _put(members: dict[str, Any], name: str, text: str, mistakes: list[Mistake]) -> None:

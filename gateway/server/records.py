@@ -127,6 +127,7 @@ class Records(Part):
         self, entity: Entity, request: web.Request, call: Call
     ) -> tuple[tuple[RecordAnswer, ...], str | None]:
         asking = self.ask(request, call, ListQuery)
+        asking.check_time()
         after = _after(request.query.get("cursor"), asking.mistakes)
         query = asking.query
         found = await self.runtime.writes.intake.store.records(entity, after, query.limit + 1)
