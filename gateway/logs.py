@@ -141,9 +141,7 @@ def processors(logs: Logs) -> list[Processor]:
 def allowed(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """The fields that may stand in a line, their values plain and of bounded length."""
     order = [*(name for name in FIRST if name in event), *(name for name in event if name not in FIRST)]
-    return {
-        name: event[name] if name == "exc_info" else _plain(event[name]) for name in order if name in FIELDS
-    }
+    return {name: event[name] if name == "exc_info" else _plain(event[name]) for name in order if name in FIELDS}
 
 
 def _short(_logger: Any, _method: str, event: EventDict) -> EventDict:
