@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.experiments.counts import Earned, Shown
+from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event, EventItem
+from gateway.state.kept import Edit, Entry
 from gateway.state.learned import Position
 from gateway.state.store import StoreError
 from gateway.state.valkey import ValkeyStore, activity, ids
@@ -221,6 +224,46 @@ async def test_a_server_that_lost_entries_has_all_learn_anew(stores: tuple[Valke
     assert (learned.position, learned.forgotten, learned.deeds) == (position, 1, ())
     await store.note_activity([view("bob", "a")])
     assert [deed.user for deed in (await store.learned_since(position, 100)).deeds] == ["bob"]
+
+
+# --- erasure -----------------------------------------------------------------------------------------------------
+
+
+async def named(store: ValkeyStore, name: str) -> set[bytes]:
+    """Keys that have the name in them, or in what they hold."""
+    found = set()
+    prefix = store.server.prefix.encode()
+    (keys,) = await store.server.ask(("KEYS", "*"))
+    for key in keys:
+        if key.startswith(prefix):
+            (dump,) = await store.server.ask(("DUMP", key))
+            if name.encode() in key or name.encode() in (dump or b""):
+                found.add(key.removeprefix(prefix))
+    return found
+
+
+async def test_nothing_but_what_is_needed_names_who_was_erased(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
+    store, unit, phase = stores[0], b"u" * 16, Phase("ab", "0123abcd", "home", "user", {"a": 1.0})
+    await store.server.ask(("SET", store.server.key("sharing"), 1))  # answers are shared too
+    earned = Earned("ab", "0123abcd", "a", unit, "click", (("i1", 0.0),))
+    await store.accept([Entry(view("annabel", "i1"), {"p": "queued"}, earned)], NOW.timestamp())
+    await store.note_shown([Shown(phase, "a", (unit,), 1, 0, 0)], NOW.timestamp())
+    await store.edit("user", [Edit("annabel", {"n": 1})], {"p": "queued"}, NOW.timestamp())
+    await store.note_activity([view("annabel", "i2")])
+    await store.bind("p", "user", {"annabel": "v1"})
+    assert {b"deeds", b"deeds_of:annabel", b"log", b"map:user:p"} <= await named(store, "annabel")
+    await store.erase("annabel", "hash", {"p": "queued"}, NOW.timestamp(), unit)
+    left = await named(store, "annabel")
+    assert left == {b"news", b"outbox:p", b"map:user:p", b"back:user:p", b"of:uannabel"}, "the errand needs them"
+    (errand,) = await store.errands("p", 0, 10)
+    await store.erased("p", errand, "hash", "erased")
+    assert await named(store, "annabel") == {b"news"}, "for a minute, so that every process hears of it"
+    for minutes in (60, 62):
+        await store.sweep(0.0, ["p"], NOW.timestamp() + 60 * minutes)
+    assert await named(store, "annabel") == set()
+    assert not await named(store, "u" * 16)
+    (tally,) = await store.tallies()
+    assert (tally.arms["a"].units, tally.arms["a"].clicks) == (1, 1), "the sums stay"
 
 
 # --- a server that goes away -------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ STEP: Final = 3600
 """Seconds: the retention takes away an hour's entries at once."""
 AT_ONCE: Final = 2000
 """Entries that leave in one change: some 10 ms, in which nobody else is served."""
+ROWS_AT_ONCE: Final = 250
+"""Entries that come in one change; who breaks off between two tells all of them again."""
 ROWS_AN_ITEM: Final = 4
 """A user's entries that are looked at for each item wanted: people do several things to one item."""
 NUMBER: Final = 15
@@ -173,7 +175,9 @@ class UserItems:
 
     async def note_activity(self, events: Sequence[Event]) -> None:
         rows = [row for event in events for row in noted(event)]
-        await self.server.change(_NOTE, {"rows": rows, "most": rows_kept(self.server.max_bytes)})
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            await self.server.change(_NOTE, {"rows": part, "most": rows_kept(self.server.max_bytes)})
 
     async def forget_activity(self, user: str) -> None:
         await self.server.change(_FORGET, {"user": user})
