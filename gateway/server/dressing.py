@@ -40,8 +40,15 @@ class Dressing:
 
     def fixed(self, own: Headers, origin: str | None, *, limited: bool) -> Headers:
         """Those that are the same for the same answer to the same origin."""
-        named = {name.lower() for name, _ in own}
-        more = (pair for pair in self.cors.headers(origin) if pair[0].lower() not in named)
+        own, more = self.parts(own, origin, limited=limited)
+        return (*own, *more)
+
+    def parts(self, own: Headers, origin: str | None, *, limited: bool) -> tuple[Headers, Headers]:
+        """The same in two: those of the answer, and those that are one of a few for all answers."""
+        more = self.cors.headers(origin)
+        if more:
+            named = {name.lower() for name, _ in own}
+            more = tuple(pair for pair in more if pair[0].lower() not in named)
         if limited:
             own = tuple(pair for pair in own if pair[0].lower() not in TOLD)
-        return (*own, SERVER, *SECURITY, *more)
+        return own, (SERVER, *SECURITY, *more)

@@ -23,7 +23,7 @@ from gateway.server import bodies, gathering, ops, problems
 from gateway.server.activity import Activity
 from gateway.server.batch import answered
 from gateway.server.dressing import Dressing
-from gateway.server.edges import EDGE, check_head
+from gateway.server.edges import EDGE, Edge, check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
 from gateway.server.experiments import Experiments
 from gateway.server.fast.connection import FastEdge
@@ -66,7 +66,8 @@ class Front:
         """The operations; on the admin listener the state of the process too."""
         app = web.Application(middlewares=[self._answered])
         app[RUNTIME] = self._runtime
-        app[EDGE] = partial(FastEdge, Lane(self._runtime, self._dressing))
+        edge: Callable[..., Edge] = partial(FastEdge, Lane(self._runtime, self._dressing))
+        app[EDGE] = edge
         for endpoint in ENDPOINTS:
             if endpoint.admin and not admin:
                 continue

@@ -41,17 +41,23 @@ BODILESS: Final = frozenset({204, 304})
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
-class Decision(msgspec.Struct):
-    """One request, as often as it comes, and what was decided about it. Limits are not part of it."""
+class Known(msgspec.Struct):
+    """One head, as often as it comes: what it asks for, and whom its credentials mean. Not its limits."""
 
     head: Head
     operation: str
     route: str
-    body: bytes
     query: tuple[tuple[str, str], ...] | None
     access: Access | None = None
     caller: Caller | None = None
     """Whom the credentials mean, as long as `access` is in force; None for a token, whose time ends."""
+
+
+class Decision(msgspec.Struct):
+    """One request, head and body, as often as it comes, and what was decided about it."""
+
+    known: Known
+    body: bytes
     plan: Plan | None = None
     signer: Signer | None = None
     asked: Asked | None = None
@@ -78,7 +84,10 @@ class Lane:
         self._runtime = runtime
         self._pipeline = runtime.pipeline
         self._dressing = dressing
-        self._memo: Memo[Decision] = Memo()
+        self._heads: Memo[Known] = Memo()
+        self._decisions: Memo[Decision] = Memo()
+        self._date = (0, "")
+        self._said: dict[Headers, str] = {}
         self._plan: Plan | None = None
         self._open = True
 
@@ -90,7 +99,7 @@ class Lane:
         part = cut(data, end)
         if part is None:
             return NOT_OURS
-        decision = self._memo.get(part.rest)
+        decision = self._decisions.get(part.rest)
         if decision is None:
             found = self._read(part.rest)
             if isinstance(found, int):
@@ -110,36 +119,48 @@ class Lane:
 
     def _read(self, rest: bytes) -> Decision | int:
         end = rest.find(END, 0, MOST)
-        head = read(rest[:end])
-        if head is None or any(name in head.headers for name in CUT):
+        head = rest[:end]
+        known = self._heads.get(head)
+        if known is None:
+            known = self._known(head)
+            if known is None:
+                return NOT_OURS
+            self._heads.keep(head, known)
+        missing = end + len(END) + (known.head.length or 0) - len(rest)
+        if missing:
+            return NOT_WHOLE if missing > 0 else NOT_OURS
+        if (known.head.length or 0) > self._runtime.configuration.server.max_body:
             return NOT_OURS
+        return Decision(known, rest[end + len(END) :])
+
+    def _known(self, said: bytes) -> Known | None:
+        """What this head asks for; None where that is not taken here."""
+        head = read(said)
+        if head is None or any(name in head.headers for name in CUT):
+            return None
         path, asks, query = head.target.partition("?")
         operation = ROUTES.get((head.method, path))
         if operation is None or "#" in query:
-            return NOT_OURS
+            return None
         if head.method == "GET":
             taken = head.length is None
         else:
             kind = head.headers.get("Content-Type", "").lower()
             taken = head.length is not None and not asks and kind in JSON_TYPES
-        most = self._runtime.configuration.server.max_body
-        if not taken or (head.length or 0) > most:
-            return NOT_OURS
-        body = rest[end + len(END) :]
-        missing = (head.length or 0) - len(body)
-        if missing:
-            return NOT_WHOLE if missing > 0 else NOT_OURS
-        asked = None
+        if not taken:
+            return None
+        parameters = None
         if head.method == "GET":
-            asked = tuple(URL.build(path=path, query_string=query, encoded=True).query.items())
-        return Decision(head, operation, path, body, asked)
+            parameters = tuple(URL.build(path=path, query_string=query, encoded=True).query.items())
+        return Known(head, operation, path, parameters)
 
     # --- a request ----------------------------------------------------------------------------------------------
 
     def _serve(self, edge: FastEdge, decision: Decision, part: Cut) -> None:
         started = time.monotonic()
         trace = Trace(part.traceparent)
-        call = Call(decision.operation, decision.head.headers, decision.body, query=decision.query, trace=trace)
+        known = decision.known
+        call = Call(known.operation, known.head.headers, decision.body, query=known.query, trace=trace)
         name = part.request_id or request_id({})
         slug: str | None = None
         try:
@@ -155,12 +176,13 @@ class Lane:
 
     def _admit(self, call: Call, decision: Decision) -> None:
         """Raises Unauthorized, RateLimited, Forbidden."""
-        pipeline = self._pipeline
+        pipeline, known = self._pipeline, decision.known
         access = pipeline.access
-        if decision.access is access and decision.caller is not None:
-            caller = decision.caller
+        if known.access is access and known.caller is not None:
+            caller = known.caller
         else:
             caller = access.look(call.headers)
+            known.access, known.caller = access, None if caller.passing else caller
         call.caller = caller
         caller.admit("recommend")
         if decision.plan is pipeline.plan and decision.signer is pipeline.signer and decision.asked_by is caller:
@@ -170,10 +192,9 @@ class Lane:
         pipeline, caller = self._pipeline, call.caller
         if decision.asked is call.asked or call.explain or call.pinned or caller is None:
             return
-        decision.access, decision.caller = pipeline.access, None if caller.passing else caller
         decision.plan, decision.signer = pipeline.plan, pipeline.signer
         decision.asked, decision.asked_by = call.asked, caller
-        self._memo.keep(key, decision)
+        self._decisions.keep(key, decision)
 
     async def _fetch(self, edge: FastEdge, decision: Decision, call: Call, name: str, started: float) -> None:
         slug: str | None = None
@@ -187,8 +208,9 @@ class Lane:
         self._leave(edge, decision, call, delivery, name, started, slug)
 
     def _problem(self, error: Exception, decision: Decision, trace: Trace) -> tuple[Delivery, str]:
-        known = problems.known(error, decision.route, trace)
-        return problems.delivery(known, instance=decision.route, trace_id=trace.trace_id), known.slug
+        route = decision.known.route
+        told = problems.known(error, route, trace)
+        return problems.delivery(told, instance=route, trace_id=trace.trace_id), told.slug
 
     def _leave(
         self, edge: FastEdge, decision: Decision, call: Call, delivery: Delivery, name: str, started: float,
@@ -201,7 +223,17 @@ class Lane:
     def _note(self, decision: Decision, call: Call, status: int, started: float, slug: str | None) -> None:
         ended, epoch = time.monotonic(), self._pipeline.plan.epoch
         self._runtime.notes.note(
-            Served(decision.head.method, decision.route, status, started, ended, call.trace, call, slug, epoch)
+            Served(
+                decision.known.head.method,
+                decision.known.route,
+                status,
+                started,
+                ended,
+                call.trace,
+                call,
+                slug,
+                epoch,
+            )
         )
 
     # --- its bytes ----------------------------------------------------------------------------------------------
@@ -209,7 +241,7 @@ class Lane:
     def _bytes(self, decision: Decision, call: Call, delivery: Delivery, name: str, *, last: bool) -> bytes:
         written = self._written(decision, call, delivery)
         limit = call.caller.limit if call.caller is not None else None
-        rate = "" if limit is None else "".join(f"{key}: {value}\r\n" for key, value in limit.headers())
+        rate = "" if limit is None else _lines(limit.headers())
         varying = f"{rate}X-Request-Id: {name}\r\n".encode()
         if last:
             return written.before + varying + written.after.replace(END, b"\r\nConnection: close\r\n\r\n", 1)
@@ -227,13 +259,21 @@ class Lane:
         ):
             return kept
         limited = call.caller is not None and call.caller.limit is not None
-        fixed = self._dressing.fixed(delivery.headers, call.headers.get("Origin"), limited=limited)
-        before = f"HTTP/1.1 {delivery.status} {_REASONS[delivery.status]}\r\n"
-        before += "".join(f"{key}: {value}\r\n" for key, value in fixed)
+        own, more = self._dressing.parts(delivery.headers, call.headers.get("Origin"), limited=limited)
+        said = self._said.get(more)
+        if said is None:  # as many as there are origins in the configuration
+            said = self._said[more] = _lines(more)
+        before = f"HTTP/1.1 {delivery.status} {_REASONS[delivery.status]}\r\n{_lines(own)}{said}"
+        if self._date[0] != second:
+            self._date = second, formatdate(second, usegmt=True)
         length = "" if delivery.status in BODILESS else f"Content-Length: {len(delivery.body)}\r\n"
-        after = f"{length}Date: {formatdate(second, usegmt=True)}\r\n\r\n"
+        after = f"{length}Date: {self._date[1]}\r\n\r\n"
         written = Written(
             second, delivery.headers, delivery.body, dressing, before.encode(), after.encode() + delivery.body
         )
         decision.written = written
         return written
+
+
+def _lines(headers: Headers) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
