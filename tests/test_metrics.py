@@ -24,7 +24,20 @@ from tests.world import NAMES, World, world
 inside = pytest.mark.asyncio(loop_scope="module")
 
 U0: Final = {"id": "u0"}
-ODD_METHODS: Final = "LOCK UNLOCK COPY MOVE MKCOL PROPFIND PROPPATCH SEARCH REPORT MERGE PURGE NOTIFY".split()
+ODD_METHODS: Final = [
+    "LOCK",
+    "UNLOCK",
+    "COPY",
+    "MOVE",
+    "MKCOL",
+    "PROPFIND",
+    "PROPPATCH",
+    "SEARCH",
+    "REPORT",
+    "MERGE",
+    "PURGE",
+    "NOTIFY",
+]
 KEYS: Final = {
     "slow": {"key": "slow-key", "scopes": ["recommend"], "rate": "1/m"},
     "all": {"key": "all-key", "scopes": ["recommend", "events", "catalog", "ops"]},

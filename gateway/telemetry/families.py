@@ -206,8 +206,8 @@ STORE_HEARD: Final = _gauge(
 )
 DROPPED: Final = _counter(
     "gateway_telemetry_dropped",
-    "What could not be told of. `what`: `notes` (nothing is told of these requests), `exposures` (experiments lack"
-    " them), or the reader that dropped it: `lines`, `spans`.",
+    "What could not be told of. `what`: `notes` (of these requests nothing is told anywhere), `exposures`"
+    " (experiments lack them), `lines` of the log, `spans`.",
     "what",
 )
 STATE: Final = (

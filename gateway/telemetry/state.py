@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from gateway import logs
 from gateway.provider import Provider
 from gateway.state.kept import Queue
 from gateway.telemetry import families
@@ -54,10 +55,8 @@ def _dropped(runtime: Runtime) -> Iterator[Sample]:
     yield families.DROPPED, ("notes",), runtime.notes.dropped
     if runtime.pipeline.exposures is not None:
         yield families.DROPPED, ("exposures",), runtime.pipeline.exposures.dropped
-    for reader in runtime.notes.readers:
-        dropped: int | None = getattr(reader, "dropped", None)
-        if dropped is not None:
-            yield families.DROPPED, (type(reader).__name__.lower(),), dropped
+    yield families.DROPPED, ("lines",), logs.lost()
+    yield families.DROPPED, ("spans",), runtime.tracing.lost
 
 
 def _provider(provider: Provider) -> Iterator[Sample]:
