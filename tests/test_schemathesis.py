@@ -53,6 +53,7 @@ async def nothing_found(directory: Path, phases: str, examples: int) -> None:
         code, said = await findings(gateway.admin_url, directory, "--phases", phases, "-n", str(examples))
     assert code == 0, said[-MOST_SHOWN:]
     operations = sum(len(methods) for methods in msgspec.json.decode(document())["paths"].values())
+    operations -= 1  # the one that it has the document from
     assert f"Tested: {operations}\n" in said, said[-MOST_SHOWN:]
     (generated,) = re.findall(r"(\d+) generated, \1 passed", said)
     assert int(generated) > 2 * operations
@@ -66,6 +67,28 @@ async def test_examples_and_chance_find_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(1500)
 async def test_every_bound_and_much_chance_find_nothing(tmp_path: Path) -> None:
     await nothing_found(tmp_path, "examples,coverage,fuzzing", 100)
+
+
+ONCE_TAKEN: Final = [
+    ("/v1/events?until=null", {}, 422, "?until"),
+    ("/v1/events?since=1", {}, 422, "?since"),
+    ("/v1/events", {"Request-Timeout": ""}, 400, "Request-Timeout"),
+    ("/v1/items", {"Request-Timeout": "if"}, 400, "Request-Timeout"),
+    ("/v1/users", {"Request-Timeout": "-1"}, 400, "Request-Timeout"),
+    ("/v1/recommendations?placement=home", {"Request-Timeout": "soon"}, 400, "Request-Timeout"),
+]
+"""Path, headers, and how it must be refused; all but the last were answered with 200 until Schemathesis asked."""
+
+
+async def test_what_it_found_once(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        async with gateway.session.get(f"{gateway.url}/v1/recommendations?placement=home") as answer:
+            assert answer.status == 200  # and is in the cache from now on
+        for path, headers, status, pointer in ONCE_TAKEN:
+            async with gateway.session.get(gateway.url + path, headers=headers) as answer:
+                problem = await answer.json(content_type=None)
+                assert answer.status == status, (path, problem)
+                assert [one["pointer"] for one in problem["errors"]] == [pointer]
 
 
 WRONG: Final = {
