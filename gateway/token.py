@@ -63,6 +63,10 @@ class TokenKeeper:
         self._token, self._since = token, self._clock()
         self.recent.append(token.value)
 
+    def share_with_nobody(self) -> None:
+        """From now on it logs in by itself, and keeps what it gets to itself."""
+        self._sharing = None
+
     def current(self) -> str | None:
         """The token that holds now, if there is one; begins its renewal when that is due."""
         if self._token is None:

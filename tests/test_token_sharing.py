@@ -132,6 +132,15 @@ async def test_a_token_without_an_end_is_shared_too(stores: list[Store]) -> None
         assert await keeper.fetched() == "t1" and keeper.expires_in is None
 
 
+async def test_who_shares_with_nobody_neither_takes_over_nor_keeps(stores: list[Store]) -> None:
+    vendor, wall, clock = Vendor(), FakeClock(time.time()), FakeClock()
+    keepers = [TokenKeeper(vendor.login, clock, sharing(one, wall)) for one in stores]
+    keepers[0].share_with_nobody()
+    assert await keepers[0].fetched() == "t1"
+    assert await keepers[1].fetched() == "t2"
+    assert await keepers[0].renewed("t1") == "t3"
+
+
 async def test_a_login_that_fails_lets_the_next_one_try_at_once(stores: list[Store]) -> None:
     vendor, wall = Vendor(), FakeClock(time.time())
     vendor.error = Failed("down")

@@ -66,6 +66,8 @@ class Trial:
             memory=memory,
             transport=self._recording,
         )
+        if self.provider.token is not None:
+            self.provider.token.share_with_nobody()  # whoever tries it wants to see the login
 
     @property
     def exchanges(self) -> list[Exchange]:
