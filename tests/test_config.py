@@ -179,6 +179,10 @@ def test_everything_that_is_wrong_is_said_at_once_where_it_stands(tmp_path: Path
         ("state: {url: 'sqlite://host/x'}", "state.url: must be sqlite:PATH"),
         ("state: {url: 'valkey:h:6379'}", "state.url: must be sqlite:PATH"),
         ("state: {url: 'valkey+tcp://h:6379'}", "state.url: must be sqlite:PATH"),
+        (
+            "server: {workers: 2}\nstate: {url: 'sqlite::memory:'}",
+            "state.url: keeps it in the memory of one process, and `server.workers` are several",
+        ),
         ("telemetry: {logs: {requests: some}}", "telemetry.logs.requests: must be all, errors or a share"),
         ("telemetry: {traces: {endpoint: collector}}", "telemetry.traces.endpoint: must be an http or https URL"),
         ("defaults: {breaker: {open: 2m, max_open: 1m}}", "defaults.breaker: max_open must be at least as long"),

@@ -171,3 +171,12 @@ server: {{workers: 1}}
 """
     )
     assert said(tmp_path, text) == []
+
+
+def test_rates_that_cannot_be_divided_among_workers(tmp_path: Path) -> None:
+    text = placed("{providers: [vendor, local]}", "server: {workers: 3}\n").replace(
+        "{adapter: vendor,", "{adapter: vendor, rate: 2/s,"
+    )
+    (hazard,) = said(tmp_path, text)
+    assert hazard.startswith("3: warning: providers.vendor.rate: is less than one a second for each of 3 workers")
+    assert said(tmp_path, text.replace("2/s", "3/s")) == []

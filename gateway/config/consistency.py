@@ -21,6 +21,7 @@ def inconsistencies(written: Mapping[str, Any]) -> Iterator[Wrong]:
     yield from _placements(written)
     yield from _experiments(written)
     yield from _listeners(written)
+    yield from _state(written)
     yield from _keys(written)
 
 
@@ -108,6 +109,13 @@ def _listeners(written: Mapping[str, Any]) -> Iterator[Wrong]:
         if address and not address.loopback and at(written, "auth") is None:
             message = "listens beyond this machine, so `auth` must be configured (or listen on 127.0.0.1)"
             yield Wrong(("server", name), message)
+
+
+def _state(written: Mapping[str, Any]) -> Iterator[Wrong]:
+    workers = str(at(written, "server", "workers") or "")
+    if at(written, "state", "url") == "sqlite::memory:" and workers.isdecimal() and int(workers) > 1:
+        message = "keeps it in the memory of one process, and `server.workers` are several; name a file"
+        yield Wrong(("state", "url"), message)
 
 
 def _address(written: Mapping[str, Any], name: str) -> Address | None:

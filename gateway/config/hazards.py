@@ -196,7 +196,21 @@ def _published_to_all(loaded: Loaded) -> Iterator[Wrong]:
             yield Wrong(("auth", "api_keys", name), f"is publishable and has no {what}: everybody can use it")
 
 
+def _divided_too_far(loaded: Loaded) -> Iterator[Wrong]:
+    workers, auth = loaded.configuration.server.workers, loaded.configuration.auth
+    rates: dict[Path, float | None] = {
+        ("providers", name): one.rate for name, one in loaded.configuration.providers.items()
+    }
+    rates |= {("auth", "api_keys", name): one.rate for name, one in (auth.api_keys if auth else {}).items()}
+    for path, rate in rates.items():
+        if rate is not None and rate < workers:
+            message = (
+                f"is less than one a second for each of {workers} workers: each lets one through at a time, so "
+            )
+            yield Wrong((*path, "rate"), message + f"up to {workers} may go at once; fewer workers keep it better")
+
+
 CHECKS: Final[tuple[Callable[[Loaded], Iterator[Wrong]], ...]] = (
-    _can_be_down, _no_weight, _too_slow, _plain_secrets, _idle, _cannot, _short_keys,
+    _can_be_down, _no_weight, _too_slow, _plain_secrets, _idle, _cannot, _short_keys, _divided_too_far,
     _published_to_all, _shared_with_nobody,
 )  # fmt: skip

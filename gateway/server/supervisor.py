@@ -24,6 +24,7 @@ from typing import Final
 
 import structlog
 
+from gateway import logs
 from gateway.config import ConfigError, Loaded
 from gateway.deadline import Clock
 from gateway.place import Place
@@ -204,6 +205,7 @@ class Crew:
             self.reject([str(mistake) for mistake in read.mistakes])
             return
         self._loaded, self._refused = read, []
+        logs.follow(read.configuration.telemetry.logs)
         self._tell(down(read))
         warn(read)
 

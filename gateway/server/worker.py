@@ -29,7 +29,6 @@ from gateway.server.process import (
     TO_START,
     apply,
     attend,
-    open_store,
     plainly,
     run,
     spare_the_collector,
@@ -37,6 +36,7 @@ from gateway.server.process import (
 )  # fmt: skip
 from gateway.server.runtime import Runtime
 from gateway.server.siblings import Siblings
+from gateway.state.opening import open_store
 
 log = structlog.get_logger("gateway")
 
@@ -91,7 +91,7 @@ async def _work(channel: socket.socket) -> None:
 async def _begun(birth: Birth, stack: AsyncExitStack) -> Runtime:
     """Everything is open, and the doors are the last. Raises what TO_START names."""
     configuration = birth.loaded.configuration
-    runtime = await Runtime.start(birth.loaded, await open_store(configuration), birth.place)
+    runtime = await Runtime.start(birth.loaded, await open_store(configuration.state), birth.place)
     stack.push_async_callback(runtime.close)
     if birth.refused:
         runtime.reject(birth.refused)

@@ -30,7 +30,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/providers",
         scope="ops",
-        about="The state of the providers: breakers, latencies, errors, in this process.",
+        about="The state of the providers: breakers, latencies, errors.",
         answers=dict[str, Any],
         problems=CALLS[1:],
     ),
