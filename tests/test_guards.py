@@ -282,12 +282,17 @@ async def test_a_store_that_hangs_does_not_outlast_the_deadline(
 
 
 async def test_the_first_request_neither_logs_in_nor_connects(
-    shop: World, tmp_path: Path, through: dict[str, Relay]
+    shop: World, directory: Path, through: dict[str, Relay]
 ) -> None:
+    store = shop.runtime.store
+    assert isinstance(store, SqliteStore)
+    await store.db.change(
+        lambda: store.db.connection.execute("DELETE FROM tokens") and None
+    )  # others' of the file
     names = ("recomendo", "discerner", "xayn", "algolia")
     logins = shop.calls[LOGIN]
     connections = {name: through[name].accepted for name in names}
-    async with gateway(shop, tmp_path, providers(through), {name: [name] for name in names}) as asked:
+    async with gateway(shop, directory, providers(through), {name: [name] for name in names}) as asked:
         await until(lambda: all(through[name].accepted > connections[name] for name in names))
         tokens = [asked.provider(name).token for name in ("recomendo", "discerner")]
         await until(lambda: all(token and token.current() for token in tokens))
