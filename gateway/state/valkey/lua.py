@@ -104,13 +104,25 @@ end
 
 local function event_bytes(items, body) return {EVENT_BYTES} + {ITEM_BYTES} * items + #body end
 
--- does a provider still wait for this event as it was accepted?
-local function is_waited_for(n, routes)
-  for provider in routes:gmatch('([^ :]+):q') do
+-- events of a user that wait otherwise than as they were accepted: replayed, or tried again
+local again = {{}}
+local function waits_again(user, n)
+  if not again[user] then
+    again[user] = {{}}
+    each_of('u' .. user, function(list, _, _, kind, event)
+      if kind == 'event' and list ~= 'dead' then again[user][event] = true end
+    end)
+  end
+  return again[user][n]
+end
+
+-- does a provider still wait for this event?
+local function is_waited_for(n, e)
+  for provider in e[10]:gmatch('([^ :]+):q') do
     local k = redis.call('HGET', key('providers'), provider)
     if k and entry(key('outbox', provider), n .. '-' .. k) then return true end
   end
-  return false
+  return waits_again(e[4], n)
 end
 
 local function drop(n, e)

@@ -72,8 +72,9 @@ end
 local changed = {}
 for _, one in ipairs(A.edits) do
   local id, properties, body, deleted = unpack(one)
+  local was_there = redis.call('EXISTS', key(A.entity, id)) == 1
   local record = write_record(A.entity, id, properties, deleted)
-  redis.call('HSETNX', record, 'c', num(A.now))
+  if not (deleted and was_there) then redis.call('HSETNX', record, 'c', num(A.now)) end
   redis.call('HSET', record, 'u', num(A.now), 'r', A.routes)
   for _, provider in ipairs(A.queued) do
     enqueue('outbox', provider, A.kind, id, A.letter .. id, '', A.now, body)

@@ -27,7 +27,7 @@ for _, one in ipairs(redis.call('XRANGE', key('log'), '(' .. A.after .. '-0', '+
   local n, e = one[1]:match('^%d+'), one[2]
   if A.before and tonumber(e[8]) >= A.before then return {{dropped, ''}} end
   looked, last = looked + 1, n
-  if not is_waited_for(n, e[10]) then
+  if not is_waited_for(n, e) then
     drop(n, e)
     dropped = dropped + 1
   end

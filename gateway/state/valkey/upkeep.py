@@ -31,9 +31,10 @@ local left = {PART}
 local function leave(list, provider, when)
   for _, one in ipairs(redis.call('XRANGE', key(list, provider), '-', '+', 'COUNT', left)) do
     local at = when(one[1], one[2])
-    if at and tonumber(at) >= A.before then break end
-    dequeue_whole(list, provider, one[1], one[2])
-    left = left - 1
+    if not at or tonumber(at) < A.before then  -- what was tried again is old, and stands behind what is new
+      dequeue_whole(list, provider, one[1], one[2])
+      left = left - 1
+    end
   end
 end
 local function accepted(id, fields)
