@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Histogram as TheirHistogram
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
@@ -16,6 +17,7 @@ from gateway.adapter import Request, Response
 from gateway.drift import EVERY, Drift, known, unknown
 from gateway.telemetry.counting import MOST_ROUTES, Counting
 from gateway.telemetry.drift_lines import DriftLines
+from gateway.telemetry.exposition import OPENMETRICS, PLAIN, content_type, end, written
 from gateway.telemetry.families import FAMILIES, MERGES, SECONDS, Family
 from gateway.telemetry.lists import AGE, MOST, OVER, Lists
 from gateway.telemetry.notes import Exchange, Notes, Round, Unknown
@@ -27,28 +29,67 @@ from tests.clock import FakeClock
 
 
 class Shown(Collector):
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+    """Families as prometheus_client's writers take them."""
 
-    def collect(self) -> list[Metric]:
-        return [self._metric]
+    def __init__(self, *metrics: Metric) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> tuple[Metric, ...]:
+        return self._metrics
 
 
 def test_a_histogram_is_what_prometheus_own_would_be() -> None:
-    values = [0.0, 0.0005, 0.001, 0.0011, 0.05, 1.0, 1.5, 10.0, 11.0, 1e9]
+    values = [0.0, 0.0005, 0.001, 0.0011, 0.05, 1.0, 1.5, 10.0, 11.0, 1e5]
     ours = Distribution(Family("h", "histogram", ("a",), "What.", buckets=SECONDS))
     registry = CollectorRegistry()
     theirs = TheirHistogram("h", "What.", ["a"], buckets=SECONDS, registry=registry)
     for one in values:
         ours.observe((200,), one)
         theirs.labels("200").observe(one)
-    registry_of_ours = CollectorRegistry()
-    registry_of_ours.register(Shown(ours.exposed()))
+    lines = [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
+    assert generate_latest(Shown(ours.exposed())).decode().splitlines() == lines
+    assert "".join(ours.lines()).splitlines() == [line for line in lines if not line.startswith("#")]
 
-    def lines(of: CollectorRegistry) -> list[str]:
-        return [line for line in generate_latest(of).decode().splitlines() if "_created" not in line]
 
-    assert lines(registry_of_ours) == lines(registry)
+ODD: Final = 'a "b" \\ c\nd ü €'
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0"])
+def test_what_is_written_is_what_prometheus_client_would_write(accept: str) -> None:
+    gauge = GaugeMetricFamily("g_seconds", f"What {ODD}.", labels=["a"])
+    for value in (0, 1, 2.5, 1e-9, 1e20, float("inf"), float("-inf")):
+        gauge.add_metric([f"{ODD}{value}"], value)
+    counter = CounterMetricFamily("c", "What.", labels=["a", "b"])
+    counter.add_metric(["", "x"], 3)
+    plain = CounterMetricFamily("d", "What.", value=1)
+    families = (gauge, counter, plain)
+    chosen = content_type(accept)
+    encode, _ = choose_encoder(accept)
+    assert "".join([*written(families, chosen), end(chosen)]) == encode(Shown(*families)).decode()
+
+
+def test_counters_are_written_as_they_are_exposed() -> None:
+    counts = Counts(Family("c", "counter", ("a", "b"), "What."))
+    counts.add((ODD, 1))
+    counts.add(("", 2), 2.5)
+    assert "".join(counts.lines()) == "".join(list(written([counts.exposed()], PLAIN))[1:])
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", PLAIN),
+        ("*/*", PLAIN),
+        ("text/plain;version=0.0.4", PLAIN),
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", PLAIN),
+        ("application/json", PLAIN),
+        ("application/openmetrics-text", OPENMETRICS),
+        ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5", PLAIN),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.3", OPENMETRICS),
+    ],
+)
+def test_the_format_is_chosen_by_what_is_asked_for(accept: str, chosen: str) -> None:
+    assert content_type(accept) == chosen
 
 
 def test_a_counter_begins_at_nothing() -> None:

@@ -8,11 +8,13 @@ same.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from gateway.telemetry.exposition import labelled
 from gateway.telemetry.families import Family
 
 Labels = tuple[str | int, ...]
@@ -52,39 +54,49 @@ class Counts(Tally[float]):
             metric.add_metric(spelled(labels), count)
         return metric
 
+    def lines(self) -> Iterator[str]:
+        """The same as text."""
+        name, names = f"{self.family.name}_total", self.family.labels
+        for labels, count in self.by_labels.items():
+            yield f"{name}{{{labelled(names, labels)}}} {float(count)!r}\n"
+
 
 class Distribution(Tally[list[float]]):
     """A histogram. For each child: how many are in each bucket (not those below), and the sum."""
 
-    __slots__ = ("_bounds",)
+    __slots__ = ("_bounds", "_names")
 
     def __init__(self, family: Family) -> None:
         super().__init__(family)
         self._bounds = family.buckets
+        self._names = [*(f"{bound:g}" if bound % 1 else f"{bound:.1f}" for bound in family.buckets), "+Inf"]
 
     def observe(self, labels: Labels, value: float) -> None:
         """One more of this value."""
         child = self.by_labels.get(labels)
         if child is None:
-            child = self.by_labels[labels] = [0] * (len(self._bounds) + 2)
+            child = self.by_labels[labels] = [0.0] * (len(self._bounds) + 2)
         child[bisect_left(self._bounds, value)] += 1
         child[-1] += value
 
     def exposed(self) -> Metric:
         """As Prometheus has it: each bucket holds those below too."""
         metric = HistogramMetricFamily(self.family.name, self.family.what, labels=self.family.labels)
-        names = [*(f"{bound:g}" if bound % 1 else f"{bound:.1f}" for bound in self._bounds), "+Inf"]
         for labels, child in self.by_labels.items():
             *counts, total = child
-            metric.add_metric(spelled(labels), list(zip(names, _added_up(counts), strict=True)), total)
+            buckets = list(zip(self._names, accumulate(counts), strict=True))
+            metric.add_metric(spelled(labels), buckets, total)
         return metric
 
-
-def _added_up(counts: Iterable[float]) -> Iterable[float]:
-    below = 0.0
-    for count in counts:
-        below += count
-        yield below
+    def lines(self) -> Iterator[str]:
+        """The same as text."""
+        name, names = self.family.name, self.family.labels
+        for labels, child in self.by_labels.items():
+            said, below = labelled(names, labels), 0.0
+            for bound, count in zip(self._names, child, strict=False):  # the sum, which is last, has no bound
+                below += count
+                yield f'{name}_bucket{{{said},le="{bound}"}} {below!r}\n'
+            yield f"{name}_count{{{said}}} {below!r}\n{name}_sum{{{said}}} {child[-1]!r}\n"
 
 
 def spelled(labels: Labels) -> list[str]:
