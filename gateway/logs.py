@@ -29,7 +29,7 @@ FIELDS: Final = frozenset({
     # of a request: names of the configuration, templates, numbers
     "method", "route", "status", "ms", "trace_id", "placement", "kind", "arm", "provider", "cache", "problem",
     # of what happens
-    "error", "detail", "reason", "place", "path", "hazard", "mistake", "changes", "epoch", "listen", "admin",
+    "error", "detail", "place", "path", "hazard", "mistake", "changes", "epoch", "listen", "admin",
     "operation", "operations", "was", "why", "adapter", "what", "member", "reader", "logger", "slot", "workers",
     # how many
     "events", "notes", "keys", "lost", "lines", "count", "again_in_s",

@@ -208,12 +208,12 @@ def _constant(node: ast.expr) -> bool:
 def test_no_other_field_and_no_secret_gets_through(page: Page) -> None:
     structlog.get_logger().info(
         "x", user="pl4nted", provider=SecretStr("pl4nted"), detail={"a": "pl4nted"}, error=ValueError("pl4nted"),
-        reason="y" * 5000, changes=["a"] * 500,
+        why="y" * 5000, changes=["a"] * 500,
     )  # fmt: skip
     (line,) = page.lines
-    assert line.keys() == {"event", "level", "timestamp", "provider", "detail", "error", "reason", "changes"}
+    assert line.keys() == {"event", "level", "timestamp", "provider", "detail", "error", "why", "changes"}
     assert (line["provider"], line["detail"], line["error"]) == ("[secret]", "[dict]", "[ValueError]")
-    assert len(line["reason"]) == 1001 and len(line["changes"]) == 100
+    assert len(line["why"]) == 1001 and len(line["changes"]) == 100
 
 
 @pytest.mark.parametrize("format_", ["json", "console"])
