@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 BOUND: Final = 0.25
 """Seconds that one look into the store may take."""
-LEASE: Final = 5.0
+LEASE: Final = 3.0
 """Seconds for which one process logs in and the others wait."""
-PATIENCE: Final = 5.0
+PATIENCE: Final = 2.0
 """Seconds after which a process that waits for another's login logs in by itself."""
 LOOK: Final = 0.1
 """Seconds between two looks at whether the other one has it."""

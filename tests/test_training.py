@@ -31,7 +31,7 @@ HALF_AN_HOUR: Final = 1800.0
 # --- the lock ----------------------------------------------------------------------------------------------------
 
 
-async def test_two_stores_on_one_place_begin_once(store: Store, other: Store) -> None:
+async def test_two_stores_on_one_file_begin_once(store: Store, other: Store) -> None:
     stores = [store, other]
     begun = await asyncio.gather(
         *(stores[n % 2].begin_training("vendor", 1000.0 + n / 100, HALF_AN_HOUR) for n in range(20))

@@ -15,7 +15,10 @@ answers.py     answers that processes share
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from gateway.policies.second_level import Shelf
+from gateway.state.kept import StoreError
 from gateway.state.valkey.activity import UserItems
 from gateway.state.valkey.answers import Answers
 from gateway.state.valkey.connection import Server
@@ -59,6 +62,8 @@ class ValkeyStore(
         except BaseException:
             await server.close()
             raise
+        with suppress(StoreError):  # connected ahead of the first answer that needs it
+            await server.ask(("PING",), hurried=True)
         return cls(server)
 
     def shelf(self) -> Shelf:
