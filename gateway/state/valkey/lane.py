@@ -37,7 +37,8 @@ from gateway.state.valkey.places import Place
 from gateway.state.valkey.script import Script
 
 GROUP: Final = 500
-"""The most calls that go together."""
+GROUP_BYTES: Final = 200_000
+"""The most calls that go together, and about their bytes: what the server can do in a small part of a second."""
 ELSEWHERE: Final = (MovedError, ReadOnlyError, MasterDownError, ClusterDownError, BusyLoadingError)
 """Another server is the one to ask now, or will be."""
 
@@ -48,6 +49,11 @@ class _Call(msgspec.Struct, frozen=True):
     commands: Sequence[Command]
     heard: asyncio.Future[list[Any]]
     script: Script | None
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return sum(len(command[-1]) if isinstance(command[-1], bytes) else 50 for command in self.commands)
 
 
 class Lane:
@@ -92,7 +98,7 @@ class Lane:
     # --- groups
     async def _go(self) -> None:
         while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            group = self._next_group()
             try:
                 replies = await self._in_time(group)
             except StoreError as error:
@@ -102,6 +108,13 @@ class Lane:
                 for call, said in zip(group, replies, strict=True):
                     if not call.heard.done():  # else nobody waits any more
                         call.heard.set_result(said)
+
+    def _next_group(self) -> list[_Call]:
+        group, size = [self._waiting.popleft()], 0
+        while self._waiting and len(group) < GROUP and size < GROUP_BYTES:
+            group.append(call := self._waiting.popleft())
+            size += call.size
+        return group
 
     async def _in_time(self, group: Sequence[_Call]) -> list[list[Any]]:
         """The replies to each. Raises StoreError where the connection fails, and opens the guard."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.state.kept import Routes
 
-EVENT_BYTES: Final = 700
+EVENT_BYTES: Final = 600
 ITEM_BYTES: Final = 90
 """What an event and each of its items take in the server beside the body, as measured: see docs/state.md."""
 ENTRY_BYTES: Final = 300
