@@ -8,10 +8,13 @@ import os
 import socket
 import sys
 from contextlib import closing
+from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from gateway.place import Place
+from gateway.server.crowd import Crowd
 from gateway.server.listening import Entrance, bound, close
 
 
@@ -52,6 +55,29 @@ async def test_two_share_a_port_and_both_take() -> None:
     assert {*heard} <= {"one", "other"}
     with pytest.raises(ConnectionRefusedError):
         await greeting(port)
+
+
+def test_who_has_more_leaves_the_next_to_others(tmp_path: Path) -> None:
+    one, other = Crowd(tmp_path, Place(0, 2)), Crowd(tmp_path, Place(1, 2))
+    assert one.may_take(0)
+    assert one.may_take(1)
+    assert not one.may_take(2), "the other one has none"
+    assert other.may_take(1)
+    assert one.may_take(2)
+    other.leave()
+    assert one.may_take(99), "who takes none is nobody to wait for"
+    assert not Crowd(tmp_path, Place(1, 2)).may_take(101), "a new one in that slot sees what the others have"
+
+
+async def test_where_the_other_one_does_not_come_everybody_is_taken_all_the_same(tmp_path: Path) -> None:
+    (sock,) = bound("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    absent, present = Crowd(tmp_path, Place(0, 2)), Crowd(tmp_path, Place(1, 2))
+    absent.may_take(0)
+    door = Entrance(lambda: Echo("present"), [sock], shared=True, crowd=present, connections=lambda: 50)
+    door.open()
+    assert await asyncio.gather(*(greeting(port) for _ in range(10))) == ["present"] * 10
+    await door.close()
 
 
 async def test_who_waits_in_the_queue_at_the_end_is_taken() -> None:

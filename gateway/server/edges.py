@@ -24,6 +24,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
+from gateway.server.crowd import Crowd
 from gateway.server.dressing import SECURITY, SERVER
 from gateway.server.listening import Site, bound
 from gateway.server.tracing import request_id
@@ -151,6 +152,11 @@ class Runner(web.AppRunner):
         server = super().server
         return server and _edges_of(self, server)
 
+    def connections(self) -> int:
+        """That are open."""
+        server = super().server
+        return len(server.connections) if server is not None else 0
+
     async def cleanup(self) -> None:
         self.leaving = True
         for site in self.sites:
@@ -160,9 +166,9 @@ class Runner(web.AppRunner):
 
     async def _hushed(self) -> None:
         """Until nobody is connected any more, or the hush is over."""
-        server, loop = super().server, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         until = loop.time() + self._hush
-        while server is not None and server.connections and loop.time() < until:  # noqa: ASYNC110  # aiohttp tells nobody
+        while self.connections() and loop.time() < until:  # noqa: ASYNC110  # aiohttp tells nobody
             await asyncio.sleep(LOOK)
 
 
@@ -197,11 +203,15 @@ async def listen_on(
     drain: float,
     hush: float = HUSH,
     shared: bool = False,
+    crowd: Crowd | None = None,
 ) -> Runner:
-    """Listen on sockets that are bound; the runner has them from now on. `shared`: by other processes too."""
+    """Listen on sockets that are bound; the runner has them from now on.
+
+    `shared`: by other processes too; `crowd`: how many connections each of those has.
+    """
     runner = Runner(app, drain=drain, hush=hush)
     await runner.setup()
-    await Site(runner, sockets, shared=shared).start()
+    await Site(runner, sockets, runner.connections, shared=shared, crowd=crowd).start()
     return runner
 
 

@@ -6,7 +6,8 @@ All workers accept from one socket, and its queue is the port's: who waits in it
 by another. With a socket for each (SO_REUSEPORT) the kernel would deal connections out before anybody has taken
 them, and those that were dealt to the dead one would be reset.
 
-A worker takes one connection each time it looks, so that whoever has less to do looks sooner and takes more.
+A worker takes one connection each time it looks, so that whoever has less to do looks sooner and takes more; and
+one that has many leaves the next to others (crowd.py).
 
 When the port is given up, a connection that is made between the last look at the queue and its end would be
 reset, and a request that was sent into it lost. So newcomers are kept out first (`refuse_newcomers`): their SYN is
@@ -30,11 +31,14 @@ from aiohttp import web
 
 from gateway.config.access import Server
 from gateway.config.words import Address
+from gateway.server.crowd import HOLD, Crowd
 
 BACKLOG: Final = 1024
 """Connections that wait to be taken (the kernel's `net.core.somaxconn` bounds it too)."""
 ALONE: Final = 64
 """Connections that are taken at one look where no other process wants any."""
+HELD: Final = 4
+"""Connections that are taken at once when those who have fewer did not come for them."""
 PAUSE: Final = 0.5
 """Seconds without accepting after the process ran out of descriptors."""
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -142,9 +146,18 @@ class Entrance:
     """Takes connections until it is closed; those that wait in the queue at that moment are taken too."""
 
     def __init__(
-        self, protocol: Callable[[], asyncio.BaseProtocol], sockets: Sequence[socket.socket], *, shared: bool
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        sockets: Sequence[socket.socket],
+        *,
+        shared: bool,
+        crowd: Crowd | None = None,
+        connections: Callable[[], int] = int,
     ) -> None:
+        """`crowd`: who else takes; `connections`: how many this process has."""
         self._protocol = protocol
+        self._crowd = crowd
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._shared = shared
         self._at_once = 1 if shared else ALONE
@@ -156,12 +169,14 @@ class Entrance:
     def open(self) -> None:
         """Begin to take."""
         for sock in self.sockets:
-            self._loop.add_reader(sock.fileno(), self._take, sock, self._at_once)
+            self._loop.add_reader(sock.fileno(), self._look, sock)
 
     async def close(self) -> None:
         """Nobody is turned away who was let into the queue; all that were taken have their protocol then."""
         if not self._shared:
             refuse_newcomers(self.sockets)
+        if self._crowd is not None:
+            self._crowd.leave()
         await asyncio.sleep(SETTLE)
         for sock in self.sockets:
             self._loop.remove_reader(sock.fileno())
@@ -170,6 +185,19 @@ class Entrance:
         self.sockets = []
         if self._coming:
             await asyncio.wait(self._coming)
+
+    def _look(self, sock: socket.socket) -> None:
+        """Somebody waits."""
+        if self._crowd is None or self._crowd.may_take(self._connections() + len(self._coming)):
+            self._take(sock, self._at_once)
+            return
+        self._loop.remove_reader(sock.fileno())
+        self._loop.call_later(HOLD, self._nobody_came, sock)
+
+    def _nobody_came(self, sock: socket.socket) -> None:
+        if sock in self.sockets:
+            self._take(sock, HELD)
+            self._resume(sock)
 
     def _take(self, sock: socket.socket, most: int) -> None:
         for _ in range(most):
@@ -202,7 +230,7 @@ class Entrance:
 
     def _resume(self, sock: socket.socket) -> None:
         if sock in self.sockets:
-            self._loop.add_reader(sock.fileno(), self._take, sock, self._at_once)
+            self._loop.add_reader(sock.fileno(), self._look, sock)
 
 
 class Site(web.BaseSite):
@@ -210,10 +238,18 @@ class Site(web.BaseSite):
 
     __slots__ = ("_entrance",)
 
-    def __init__(self, runner: web.BaseRunner, sockets: Sequence[socket.socket], *, shared: bool) -> None:
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        sockets: Sequence[socket.socket],
+        connections: Callable[[], int],
+        *,
+        shared: bool,
+        crowd: Crowd | None,
+    ) -> None:
         super().__init__(runner)
         assert runner.server is not None  # noqa: S101  # held by BaseSite
-        self._entrance = Entrance(runner.server, sockets, shared=shared)
+        self._entrance = Entrance(runner.server, sockets, shared=shared, crowd=crowd, connections=connections)
 
     @property
     def name(self) -> str:

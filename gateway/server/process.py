@@ -14,6 +14,7 @@ import structlog
 
 from gateway.config import ConfigError, Configuration, Loaded, warnings
 from gateway.config.mistakes import Mistake
+from gateway.server.crowd import Crowd
 from gateway.server.edges import listen_on
 from gateway.server.front import Front
 from gateway.server.listening import Doors
@@ -62,11 +63,14 @@ def told_to_stop() -> asyncio.Event:
     return stop
 
 
-async def attend(runtime: Runtime, doors: Doors, stack: AsyncExitStack, *, shared: bool = False) -> None:
-    """Listen until `stack` is closed: the public door is shut first, so that /readyz tells of it meanwhile."""
-    front, drain = Front(runtime), runtime.configuration.server.drain
-    for app, sockets in ((front.app(admin=True), doors.admin), (front.app(), doors.public)):
-        runner = await listen_on(app, sockets, drain=drain, shared=shared)
+async def attend(runtime: Runtime, doors: Doors, stack: AsyncExitStack, crowd: Crowd | None = None) -> None:
+    """Listen until `stack` is closed: the public door is shut first, so that /readyz tells of it meanwhile.
+
+    `crowd`: of the processes that share the doors.
+    """
+    front, drain, shared = Front(runtime), runtime.configuration.server.drain, crowd is not None
+    for app, sockets, fair in ((front.app(admin=True), doors.admin, None), (front.app(), doors.public, crowd)):
+        runner = await listen_on(app, sockets, drain=drain, shared=shared, crowd=fair)
         stack.push_async_callback(runner.cleanup)
 
 

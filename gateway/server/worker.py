@@ -16,6 +16,7 @@ import sys
 import traceback
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 
 import structlog
@@ -23,6 +24,7 @@ import structlog
 from gateway.config import Loaded
 from gateway.logs import set_up
 from gateway.server.channel import Birth, Refused, Up, from_above, up
+from gateway.server.crowd import Crowd
 from gateway.server.gathering import answer
 from gateway.server.listening import Doors
 from gateway.server.process import (
@@ -100,7 +102,7 @@ async def _begun(birth: Birth, stack: AsyncExitStack) -> Runtime:
     stack.push_async_callback(siblings.close)
     runtime.writes.intake.told_all = siblings.hear
     doors = Doors(*([socket.socket(fileno=one) for one in door] for door in (birth.public, birth.admin)))
-    await attend(runtime, doors, stack, shared=True)
+    await attend(runtime, doors, stack, Crowd(Path(birth.directory), birth.place))
     return runtime
 
 
