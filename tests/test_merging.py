@@ -15,6 +15,7 @@ from gateway.server.counts import Counts
 from gateway.server.merging import Family, Rule, encoded, families, merged
 from gateway.server.standing import Standing, together
 from gateway.server.supervisor import LONGEST_PAUSE, STEADY, Backoff
+from gateway.telemetry.exposition import shown as shown_of
 
 RULES: dict[str, Rule] = {"oldest": "max", "ready": "min", "info": "one", "bytes": "sum"}
 
@@ -28,7 +29,7 @@ def process(asked: int, seconds: tuple[float, ...], state: float = 0, epoch: str
     for name in ("oldest", "ready", "bytes", "breaker_state", "in_flight"):
         Gauge(name, "As it is.", registry=registry).set(state)
     Gauge("info", "What it is.", ["epoch"], registry=registry).labels(epoch).set(1)
-    return families(registry.collect(), RULES)
+    return families(map(shown_of, registry.collect()), RULES)
 
 
 def shown(told: list[Family]) -> dict[str, float]:

@@ -11,13 +11,12 @@ A family that no rule is given for goes by its kind, and a gauge by how its name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
-from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
+
+from gateway.telemetry.exposition import Shown, content_type, written
 
 Rule = Literal["sum", "max", "min", "one"]
 
@@ -36,14 +35,6 @@ PUT_TOGETHER: Final[Mapping[Rule, Callable[[float, float], float]]] = {
 }
 
 
-class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """One number."""
-
-    name: str
-    labels: dict[str, str]
-    value: float
-
-
 class Family(msgspec.Struct, frozen=True, array_like=True):
     """What Prometheus calls a metric family, to be told to another process."""
 
@@ -51,28 +42,22 @@ class Family(msgspec.Struct, frozen=True, array_like=True):
     what: str
     kind: str
     rule: Rule
-    samples: list[Sample]
+    samples: dict[str, float]
+    """By name and labels, as they are shown."""
 
 
-def families(metrics: Iterable[Metric], rules: Mapping[str, Rule] | None = None) -> list[Family]:
+def families(of_process: Iterable[Shown], rules: Mapping[str, Rule] | None = None) -> list[Family]:
     """Of one process. `rules`: by the families' names."""
     rules = rules or {}
     return [
-        Family(
-            metric.name,
-            metric.documentation,
-            metric.type,
-            rules.get(metric.name) or _rule(metric),
-            [Sample(one.name, one.labels, float(one.value)) for one in metric.samples],
-        )
-        for metric in metrics
+        Family(one.name, one.what, one.kind, rules.get(one.name) or _rule(one), one.samples) for one in of_process
     ]
 
 
-def _rule(metric: Metric) -> Rule:
-    if metric.type in GROWING:
+def _rule(family: Shown) -> Rule:
+    if family.kind in GROWING:
         return "sum"
-    return "max" if metric.type != "gauge" or metric.name.endswith(LARGEST) else "sum"
+    return "max" if family.kind != "gauge" or family.name.endswith(LARGEST) else "sum"
 
 
 def cumulative(told: Iterable[Family]) -> list[Family]:
@@ -92,30 +77,15 @@ def merged(of_processes: Iterable[Sequence[Family]]) -> list[Family]:
 def _merged(same: Sequence[Family]) -> Family:
     last = same[-1]
     put_together = PUT_TOGETHER[last.rule]
-    values: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
-    for sample in (sample for family in same for sample in family.samples):
-        key = (sample.name, tuple(sorted(sample.labels.items())))
-        before = values.get(key)
-        if before is None:
-            values[key] = sample
-        else:
-            values[key] = Sample(sample.name, before.labels, put_together(before.value, sample.value))
-    return Family(last.name, last.what, last.kind, last.rule, list(values.values()))
+    values = dict(same[0].samples)
+    for family in same[1:]:
+        for sample, value in family.samples.items():
+            before = values.get(sample)
+            values[sample] = value if before is None else put_together(before, value)
+    return Family(last.name, last.what, last.kind, last.rule, values)
 
 
 def encoded(told: Iterable[Family], accept: str) -> tuple[str, bytes]:
     """Content type and body, in the format of Prometheus that an `Accept` header asks for."""
-    encode, content_type = choose_encoder(accept)
-    return content_type, encode(_Told(told))
-
-
-class _Told(Collector):
-    def __init__(self, told: Iterable[Family]) -> None:
-        self._told = told
-
-    def collect(self) -> Iterator[Metric]:
-        for family in self._told:
-            metric = Metric(family.name, family.what, family.kind)
-            for sample in family.samples:
-                metric.add_sample(sample.name, sample.labels, sample.value)
-            yield metric
+    chosen = content_type(accept)
+    return chosen, written((Shown(one.name, one.what, one.kind, one.samples) for one in told), chosen)

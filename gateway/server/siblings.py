@@ -18,9 +18,10 @@ import structlog
 
 from gateway.place import Place
 from gateway.server.counts import Counts
-from gateway.server.merging import Family, Sample
+from gateway.server.merging import Family
 from gateway.server.standing import Standing
 from gateway.state.store import StoreError
+from gateway.telemetry.families import WORKERS
 
 T = TypeVar("T")
 
@@ -138,6 +139,5 @@ class Siblings:
 
 def _workers(configured: int, answering: int) -> Family:
     states = {"configured": configured, "answering": answering}
-    samples = [Sample("gateway_workers", {"state": state}, number) for state, number in states.items()]
-    what = "Processes that share the port: as configured, and that answered now."
-    return Family("gateway_workers", what, "gauge", "max", samples)
+    samples = {f'{WORKERS.name}{{state="{state}"}}': float(number) for state, number in states.items()}
+    return Family(WORKERS.name, WORKERS.what, WORKERS.kind, WORKERS.merge, samples)

@@ -9,8 +9,9 @@ how they end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from math import isnan
+from typing import Final, NamedTuple
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
@@ -37,11 +38,6 @@ def head(name: str, what: str, kind: str, content_type: str) -> str:
     return f"# HELP {name} {what}\n# TYPE {name} {kind}\n"
 
 
-def end(content_type: str) -> str:
-    """What stands after everything."""
-    return "# EOF\n" if content_type == OPENMETRICS else ""
-
-
 def labelled(names: Iterable[str], values: Iterable[str | int]) -> str:
     """Labels as they stand within braces."""
     return ",".join([f'{name}="{escaped(value)}"' for name, value in zip(names, values, strict=True)])
@@ -55,22 +51,41 @@ def escaped(value: str | int) -> str:
     return text
 
 
-def written(metrics: Iterable[Metric], content_type: str) -> Iterator[str]:
-    """Families of prometheus_client's, without their end."""
-    for metric in metrics:
-        yield head(metric.name, metric.documentation, metric.type, content_type)
-        for sample in metric.samples:
-            yield _line(sample.name, sample.labels, sample.value)
+class Shown(NamedTuple):
+    """One family as it is shown."""
+
+    name: str
+    """Without `_total`."""
+    what: str
+    kind: str
+    samples: dict[str, float]
+    """By the sample's name with its labels in braces, in the order in which they are shown."""
 
 
-def _line(name: str, labels: Mapping[str, str], value: float) -> str:
-    if not labels:
-        return f"{name} {number(value)}\n"
-    return f"{name}{{{labelled(labels, labels.values())}}} {number(value)}\n"
+def shown(metric: Metric) -> Shown:
+    """A family of prometheus_client's."""
+    samples = {_spelled(one.name, one.labels): float(one.value) for one in metric.samples}
+    return Shown(metric.name, metric.documentation, metric.type, samples)
 
 
-def number(value: float) -> str:
-    """As both formats have it."""
-    if value - value != 0:  # infinite, or none
-        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"  # noqa: PLR0124  # what NaN is known by
-    return repr(float(value))
+def _spelled(name: str, labels: Mapping[str, str]) -> str:
+    return f"{name}{{{labelled(labels, labels.values())}}}" if labels else name
+
+
+def written(families: Iterable[Shown], content_type: str) -> bytes:
+    """All of them, whole."""
+    parts: list[str] = []
+    for family in families:
+        parts.append(head(family.name, family.what, family.kind, content_type))
+        parts += [
+            f"{sample} {value!r}\n" if value - value == 0 else f"{sample} {_endless(value)}\n"
+            for sample, value in family.samples.items()
+        ]
+    if content_type == OPENMETRICS:
+        parts.append("# EOF\n")
+    return "".join(parts).encode()
+
+
+def _endless(value: float) -> str:
+    """What has no digits, as both formats have it."""
+    return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gateway.telemetry.counting import Counting
-from gateway.telemetry.exposition import PLAIN, content_type, end, head, written
+from gateway.telemetry.exposition import PLAIN, Shown, content_type, labelled, shown, written
 from gateway.telemetry.families import Family
 from gateway.telemetry.notes import Note
 from gateway.telemetry.state import Sample
-from gateway.telemetry.tallies import spelled
 
 
 class Metrics:
@@ -36,37 +34,32 @@ class Metrics:
         """Count what happened."""
         self.counting.read(notes)
 
-    def families(self) -> Iterator[Metric]:
+    def families(self) -> Iterator[Shown]:
         """All families as they are now; `gateway.telemetry.families.MERGES` says how those of processes add up."""
         for tally in self.counting.all():
-            yield tally.exposed()
+            yield tally.shown()
         yield from self._read_now()
+        for metric in self._process.collect():
+            yield shown(metric)
 
     def negotiated(self, accept: str) -> tuple[str, bytes]:
         """Content type and body, by what an `Accept` header asks for."""
         chosen = content_type(accept)
-        return chosen, "".join(self._lines(chosen)).encode()
+        return chosen, written(self.families(), chosen)
 
     def exposed(self) -> bytes:
         """Prometheus' text format 0.0.4."""
-        return "".join(self._lines(PLAIN)).encode()
+        return written(self.families(), PLAIN)
 
-    def _lines(self, content_type: str) -> Iterator[str]:
-        for tally in self.counting.all():
-            yield head(tally.family.name, tally.family.what, tally.family.kind, content_type)
-            yield from tally.lines()
-        yield from written(self._read_now(), content_type)
-        yield end(content_type)
-
-    def _read_now(self) -> Iterator[Metric]:
-        found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    def _read_now(self) -> Iterable[Shown]:
+        found: dict[str, Shown] = {}
         for family, labels, value in self._state():
-            metric = found.get(family.name) or found.setdefault(family.name, _empty(family))
-            metric.add_metric(spelled(labels), value)
-        yield from found.values()
-        yield from self._process.collect()
+            one = found.get(family.name) or found.setdefault(family.name, _empty(family))
+            (name,) = family.series
+            said = f"{name}{{{labelled(family.labels, labels)}}}" if labels else name
+            one.samples[said] = float(value)
+        return found.values()
 
 
-def _empty(family: Family) -> CounterMetricFamily | GaugeMetricFamily:
-    sort = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    return sort(family.name, family.what, labels=family.labels)
+def _empty(family: Family) -> Shown:
+    return Shown(family.name, family.what, family.kind, {})

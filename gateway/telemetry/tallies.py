@@ -8,13 +8,9 @@ same.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from itertools import accumulate
 from typing import Generic, TypeVar
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-
-from gateway.telemetry.exposition import labelled
+from gateway.telemetry.exposition import Shown, labelled
 from gateway.telemetry.families import Family
 
 Labels = tuple[str | int, ...]
@@ -41,24 +37,17 @@ class Counts(Tally[float]):
     def add(self, labels: Labels, more: float = 1) -> None:
         """So many more."""
         by_labels = self.by_labels
-        by_labels[labels] = by_labels.get(labels, 0) + more
+        by_labels[labels] = by_labels.get(labels, 0.0) + more
 
     def begin(self, labels: Labels) -> None:
         """Show it at 0 before it counts: a rate needs to see where it began."""
-        self.by_labels.setdefault(labels, 0)
+        self.by_labels.setdefault(labels, 0.0)
 
-    def exposed(self) -> Metric:
+    def shown(self) -> Shown:
         """As Prometheus has it."""
-        metric = CounterMetricFamily(self.family.name, self.family.what, labels=self.family.labels)
-        for labels, count in self.by_labels.items():
-            metric.add_metric(spelled(labels), count)
-        return metric
-
-    def lines(self) -> Iterator[str]:
-        """The same as text."""
         name, names = f"{self.family.name}_total", self.family.labels
-        for labels, count in self.by_labels.items():
-            yield f"{name}{{{labelled(names, labels)}}} {float(count)!r}\n"
+        samples = {f"{name}{{{labelled(names, labels)}}}": count for labels, count in self.by_labels.items()}
+        return Shown(self.family.name, self.family.what, "counter", samples)
 
 
 class Distribution(Tally[list[float]]):
@@ -79,26 +68,15 @@ class Distribution(Tally[list[float]]):
         child[bisect_left(self._bounds, value)] += 1
         child[-1] += value
 
-    def exposed(self) -> Metric:
+    def shown(self) -> Shown:
         """As Prometheus has it: each bucket holds those below too."""
-        metric = HistogramMetricFamily(self.family.name, self.family.what, labels=self.family.labels)
-        for labels, child in self.by_labels.items():
-            *counts, total = child
-            buckets = list(zip(self._names, accumulate(counts), strict=True))
-            metric.add_metric(spelled(labels), buckets, total)
-        return metric
-
-    def lines(self) -> Iterator[str]:
-        """The same as text."""
         name, names = self.family.name, self.family.labels
+        samples: dict[str, float] = {}
         for labels, child in self.by_labels.items():
             said, below = labelled(names, labels), 0.0
             for bound, count in zip(self._names, child, strict=False):  # the sum, which is last, has no bound
                 below += count
-                yield f'{name}_bucket{{{said},le="{bound}"}} {below!r}\n'
-            yield f"{name}_count{{{said}}} {below!r}\n{name}_sum{{{said}}} {child[-1]!r}\n"
-
-
-def spelled(labels: Labels) -> list[str]:
-    """The values as text."""
-    return [str(label) for label in labels]
+                samples[f'{name}_bucket{{{said},le="{bound}"}}'] = below
+            samples[f"{name}_count{{{said}}}"] = below
+            samples[f"{name}_sum{{{said}}}"] = child[-1]
+        return Shown(name, self.family.what, "histogram", samples)
