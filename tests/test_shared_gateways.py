@@ -134,6 +134,23 @@ async def test_it_is_shared_only_where_that_is_wanted(shop: World, tmp_path: Pat
         assert (await there.ask(kind="trending_items", count=5)).cache == "gateway; fwd=miss; stored"
 
 
+def rewritten(directory: Path, *, shared: bool) -> Path:
+    """A gateway's file, with that changed."""
+    file = next(directory.glob("gateway-*.yaml"))
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "cache": {"shared": shared}}))
+    return file
+
+
+async def test_a_reload_begins_and_ends_it(shop: World, tmp_path: Path) -> None:
+    async with two(shop, tmp_path) as (here, there):
+        for wanted in (False, True):
+            there.runtime.apply(load(rewritten(tmp_path, shared=wanted), {}))
+            count_ = 7 + wanted
+            await here.ask(kind="trending_items", count=count_)
+            await kept(here)
+            assert ("hit" in (await there.ask(kind="trending_items", count=count_)).cache) is wanted
+
+
 async def test_many_at_once_look_once(shop: World, tmp_path: Path) -> None:
     async with two(shop, tmp_path) as (here, there):
         first = await here.ask(kind="trending_items", count=5)
@@ -254,6 +271,8 @@ async def test_no_answer_waits_for_a_store_that_is_gone(shop: World, tmp_path: P
                 assert "hit" in cached.cache and "fwd=miss" in missed.cache and missed.status == 200
                 await asyncio.sleep(0.02)
             assert slowest < 0.5, slowest
+            (await one.request("DELETE", "/v1/cache")).problem("unavailable", 503)
+            assert len(one.runtime.pipeline.cache) == 0, "here they are dropped all the same"
             if how == "frozen":
                 server.signal(signal.SIGCONT)
             else:

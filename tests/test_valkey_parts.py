@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -58,6 +60,41 @@ async def test_the_claim_of_a_process_that_died_runs_out(
     async with asyncio.timeout(2), stores[1].claim("p", "user", "ann") as known:
         assert known is None
     assert time.monotonic() - started > 0.2
+
+
+HOLDS = """
+import asyncio, sys
+from gateway.state.valkey import ValkeyStore, ids
+
+async def main():
+    ids.CLAIM_LIFE, ids.RENEW = 1.0, 0.2
+    store = await ValkeyStore.open(sys.argv[1])
+    async with store.claim("p", "user", "ann"):
+        print("held", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_is_killed_while_it_creates_loses_its_claim() -> None:
+    url = fresh_url()
+    store = await ValkeyStore.open(url)
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDS, url, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert holder.stdout is not None and await holder.stdout.readline() == b"held\n"
+        with pytest.raises(TimeoutError):  # longer than its life: it is renewed
+            async with asyncio.timeout(2), store.claim("p", "user", "ann"):
+                raise AssertionError
+        holder.kill()
+        async with asyncio.timeout(5), store.claim("p", "user", "ann") as known:
+            assert known is None
+    finally:
+        if holder.returncode is None:
+            with suppress(ProcessLookupError):
+                holder.kill()
+            await holder.wait()
+        await store.close()
 
 
 async def test_a_claim_is_kept_as_long_as_its_holder_creates(
