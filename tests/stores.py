@@ -38,13 +38,16 @@ class ValkeyServer:
 
     def __init__(self, **settings: str) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="gateway-valkey-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.settings = {
+            "save": '""',
             "appendonly": "yes",
             "appendfsync": "always",
             "maxmemory-policy": "noeviction",
             **settings,
         }
+        self.arguments: tuple[str, ...] = ()
+        """What stands before the settings."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, prefix: str = "gateway", **query: str) -> str:
@@ -52,10 +55,10 @@ class ValkeyServer:
         return f"valkey://127.0.0.1:{self.port}/0?prefix={prefix}{more}"
 
     def start(self) -> None:
-        said = [part for name, value in self.settings.items() for part in (f"--{name}", value)]
+        said = [part for name, value in self.settings.items() for part in (f"--{name}", *value.split())]
         self._process = subprocess.Popen(
-            [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.place),
-             "--save", "", "--daemonize", "no", *said],
+            [str(get_binary_path()), *self.arguments, "--port", str(self.port), "--bind", "127.0.0.1",
+             "--dir", str(self.place), "--daemonize", "no", *said],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         end = time.monotonic() + 20
@@ -66,7 +69,7 @@ class ValkeyServer:
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as one:
             one.sendall(b"PING\r\n")
-            return one.recv(5).startswith(b"+PONG")
+            return one.recv(7).startswith((b"+PONG", b"-NOAUTH"))
         return False
 
     def signal(self, sign: int) -> None:
@@ -88,7 +91,7 @@ class ValkeyServer:
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
