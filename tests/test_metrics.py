@@ -298,7 +298,18 @@ async def test_what_waits_and_what_will_never_be_taken(shop: World) -> None:
 
 
 @inside
-async def test_the_store_is_heard(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_dropped(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = Grown(shop)
+    monkeypatch.setattr("gateway.telemetry.notes.MOST", 0)
+    await shop.ask("home", user=U0)
+    assert grown("gateway_telemetry_dropped_total", what="notes") >= 1
+    assert grown("http_server_request_duration_seconds_count") == 0
+    shown = {dict(labels)["what"] for name, labels in series(shop) if name == "gateway_telemetry_dropped_total"}
+    assert shown == {"notes", "exposures", "lines", "spans"}
+
+
+@inside
+async def test_the_store_is_heard(shop: World) -> None:
     await shop.runtime.writes.hearing.hear()
     heard = value(series(shop), "gateway_store_last_heard_timestamp_seconds")
     assert heard == pytest.approx(time.time(), abs=5)

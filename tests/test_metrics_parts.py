@@ -15,12 +15,13 @@ from structlog.testing import capture_logs
 
 from gateway.adapter import Request, Response
 from gateway.drift import EVERY, Drift, known, unknown
+from gateway.errors import Misconfigured, TimedOut
 from gateway.telemetry.counting import MOST_ROUTES, Counting
 from gateway.telemetry.drift_lines import DriftLines
 from gateway.telemetry.exposition import OPENMETRICS, PLAIN, content_type, shown, written
 from gateway.telemetry.families import FAMILIES, MERGES, SECONDS, Family
 from gateway.telemetry.lists import AGE, MOST, OVER, Lists
-from gateway.telemetry.notes import Exchange, Notes, Round, Unknown
+from gateway.telemetry.notes import Called, Exchange, Notes, Round, Unknown
 from gateway.telemetry.page import page
 from gateway.telemetry.tallies import Counts, Distribution
 from tests.clock import FakeClock
@@ -109,6 +110,27 @@ def test_an_adapter_that_names_no_routes_makes_so_many_and_no_more() -> None:
     counting.read(exchanges)
     assert len(counting.client.by_labels) == MOST_ROUTES + 1
     assert sum(child[0] + sum(child[1:-1]) for child in counting.client.by_labels.values()) == len(exchanges)
+
+
+def test_an_adapters_own_error_is_counted_as_what_it_is_of() -> None:
+    class NoSuchIndex(Misconfigured):
+        def __init__(self, index: str) -> None:
+            super().__init__(f"there is no {index}")
+
+    counting = Counting()
+    counting.read([Called("p", "a", "recommend", 0.1, error=error) for error in (NoSuchIndex("x"), TimedOut())])
+    assert set(counting.calls.by_labels) == {("p", "recommend", "misconfigured"), ("p", "recommend", "timed_out")}
+
+
+def test_a_list_that_stays_as_it_is_is_counted_among_the_repeats() -> None:
+    clock = FakeClock()
+    counting = Counting(Lists(clock))
+    for items in (("a",), ("a",), ("b",)):
+        counting.read([answered(*items)])
+        clock.passes(AGE)
+    assert counting.repeats.by_labels == {("home", "p"): 2}
+    assert counting.flaws.by_labels[("home", "p", "unchanged")] == 1
+    assert counting.flaws.by_labels[("home", "p", "short")] == 3
 
 
 # --- drift ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.delivery import Call
-from gateway.errors import Malformed
+from gateway.errors import Malformed, ProviderError
 from gateway.model.activity import Receipt
 from gateway.model.query import Recommendations
 from gateway.telemetry import families
@@ -58,6 +58,7 @@ class Counting:
         self.shadow_duration = Distribution(families.SHADOW_DURATION)
         self._routes: dict[str, set[str]] = {}
         self._places: dict[str, tuple[str, int]] = {}
+        self._words: dict[type[ProviderError], str] = {}
         self._count: dict[type[Any], Callable[[Any], None]] = {
             Served: self._served,
             Exchange: self._exchange,
@@ -154,7 +155,7 @@ class Counting:
 
     def _called(self, called: Called) -> None:
         provider, error, result = called.provider, called.error, called.result
-        self.calls.add((provider, called.operation, "answered" if error is None else error.name))
+        self.calls.add((provider, called.operation, "answered" if error is None else self._word(error)))
         if isinstance(result, Recommendations):
             self._look_for_duplicates(provider, result)
         elif isinstance(result, Receipt):
@@ -184,7 +185,7 @@ class Counting:
         placement, provider = round_.placement, round_.provider
         self.rounds.observe((placement, provider or ""), round_.seconds)
         for attempt in round_.attempts:
-            self.failovers.add((placement, attempt.provider, attempt.error.name))
+            self.failovers.add((placement, attempt.provider, self._word(attempt.error)))
             if attempt.error.outcome == "empty":
                 self.flaws.add((placement, attempt.provider, "empty"))
         if provider is None or not round_.items:  # nobody answered, or with facets
@@ -199,6 +200,15 @@ class Counting:
             self.repeats.add((placement, provider))
             if unchanged:
                 self.flaws.add((placement, provider, "unchanged"))
+
+    def _word(self, error: ProviderError) -> str:
+        """For an error: the catalogue's, whatever an adapter calls its own sort of it."""
+        kind = type(error)
+        word = self._words.get(kind)
+        if word is None:
+            known = next(one for one in kind.__mro__ if one.__module__ == ProviderError.__module__)
+            word = self._words[kind] = known().name
+        return word
 
     def _shadowed(self, shadowed: Shadowed) -> None:
         labels = (shadowed.placement, shadowed.provider)
