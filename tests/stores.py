@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import ctypes
 import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,11 +58,12 @@ class ValkeyServer:
         return f"valkey://127.0.0.1:{self.port}/0?prefix={prefix}{more}"
 
     def start(self) -> None:
+        atexit.register(self.close)
         said = [part for name, value in self.settings.items() for part in (f"--{name}", *value.split())]
         self._process = subprocess.Popen(
             [str(get_binary_path()), *self.arguments, "--port", str(self.port), "--bind", "127.0.0.1",
              "--dir", str(self.place), "--daemonize", "no", *said],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_ends_with_its_parent,  # noqa: PLW1509
         )  # fmt: skip
         end = time.monotonic() + 20
         while not self._answers():
@@ -84,11 +88,18 @@ class ValkeyServer:
             self._process = None
 
     def close(self) -> None:
+        atexit.unregister(self.close)
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGCONT)
         self.kill()
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+def _ends_with_its_parent() -> None:
+    """However that ends: PR_SET_PDEATHSIG of prctl(2). There is nothing like it but on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -104,11 +115,8 @@ _shared: list[ValkeyServer] = []
 def shared_server() -> ValkeyServer:
     """The one of this test process: fast, durable as far as a test needs. Ended with the process."""
     if not _shared:
-        import atexit  # noqa: PLC0415  # only where one is had
-
         server = ValkeyServer(appendonly="no")
         server.start()
-        atexit.register(server.close)
         _shared.append(server)
     return _shared[0]
 
