@@ -1,8 +1,8 @@
 """What one exchange with a vendor costs, lean or with aiohttp's client: `python -m tests.benchmarks.transports`.
 
     child       a vendor: the same answer to every request, by the shortest way (raw protocol), plain and over TLS
-    this one    round after round, each once: CPU µs of an exchange (the vendor's not in it), time of a lone one,
-                exchanges a second with 16 at once; `raw` is the least that asyncio allows: no parser, no errors
+    this one    round after round, each once: CPU µs of an exchange (the vendor's not in it) and exchanges a second
+                with 16 at once, time of a lone one; `raw` is the least that asyncio allows: no parser, no errors
 
 A round's ratio compares what ran within the same second, so that what else the machine does falls on both.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import ssl
 import sys
 import time
@@ -28,6 +29,7 @@ from aiohttp import connector
 
 from gateway.adapter import Response
 from gateway.transport import AiohttpTransport, LeanTransport, Outgoing, Transport
+from tests.benchmarks.rounds import Cores
 from tests.benchmarks.subjects import VENDOR_ANSWER
 from tests.test_outbound import certificate
 
@@ -46,9 +48,9 @@ class Found(msgspec.Struct, frozen=True):
     """One transport in one round."""
 
     cpu: float
-    """Microseconds of CPU of each exchange, one after the other."""
+    """Microseconds of CPU of each exchange, 16 at once."""
     alone: float
-    """Microseconds from question to answer (median), one after the other."""
+    """Microseconds from question to answer (median), one after the other: mostly the machine's falling asleep."""
     rate: float
     """Exchanges a second, 16 at once."""
 
@@ -64,7 +66,8 @@ class Answering(asyncio.Protocol):
 
 
 def serve(pipe: Pipe, folder: str) -> None:
-    """Run the vendor until the pipe closes."""
+    """Run the vendor until the pipe closes, on another core than the load."""
+    os.sched_setaffinity(0, {Cores.first_two().load})
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -104,27 +107,25 @@ class Raw(asyncio.Protocol):
 Exchange = Callable[[Outgoing, float], Awaitable[Response]]
 
 
-async def measured(ask: Exchange, asked: Outgoing, times: int, *, at_once: bool) -> Found:
-    """One after the other, then many at once."""
-    for _ in range(times // 20 + 20):
+async def measured(asks: Sequence[Exchange], asked: Outgoing, times: int) -> Found:
+    """One after the other, then all at once."""
+    for ask in asks:
         assert (await ask(asked, 5)).body == VENDOR_ANSWER
-    took = []
-    cpu, clock = time.process_time(), time.perf_counter
+    took, clock = [], time.perf_counter
     for _ in range(times):
         began = clock()
-        await ask(asked, 5)
+        await asks[0](asked, 5)
         took.append(clock() - began)
-    cpu = time.process_time() - cpu
 
-    async def many() -> None:
-        for _ in range(times // AT_ONCE):
+    async def many(ask: Exchange) -> None:
+        for _ in range(times // len(asks)):
             await ask(asked, 5)
 
-    began = clock()
-    if at_once:
-        await asyncio.gather(*(many() for _ in range(AT_ONCE)))
-    rate = times / (clock() - began)
-    return Found(cpu / times * 1e6, median(took) * 1e6, rate if at_once else 0)
+    began, cpu = clock(), time.process_time()
+    await asyncio.gather(*(many(ask) for ask in asks))
+    cpu, lasted = time.process_time() - cpu, clock() - began
+    done = times // len(asks) * len(asks)
+    return Found(cpu / done * 1e6, median(took) * 1e6, done / lasted)
 
 
 async def rounds(url: str, trust: ssl.SSLContext, number: int, times: int) -> dict[str, list[Found]]:
@@ -134,14 +135,17 @@ async def rounds(url: str, trust: ssl.SSLContext, number: int, times: int) -> di
     theirs: Transport = AiohttpTransport(connect_timeout=2.0, max_answer=1 << 22, max_connections=128)
     host, _, port = url.partition("://")[2].partition(":")
     tls = trust if url.startswith("https") else None
-    _, raw = await asyncio.get_running_loop().create_connection(
-        Raw, host, int(port), ssl=tls, server_hostname=host if tls else None
-    )
-    found: dict[str, list[Found]] = {"raw": [], "lean": [], "aiohttp": []}
+    name = host if tls else None
+    loop = asyncio.get_running_loop()
+    raw = [
+        (await loop.create_connection(Raw, host, int(port), ssl=tls, server_hostname=name))[1].exchange
+        for _ in range(AT_ONCE)
+    ]
+    subjects = {"raw": raw, "lean": [lean.exchange] * AT_ONCE, "aiohttp": [theirs.exchange] * AT_ONCE}
+    found: dict[str, list[Found]] = {name: [] for name in subjects}
     for _ in range(number):
-        found["raw"].append(await measured(raw.exchange, asked, times, at_once=False))
-        found["lean"].append(await measured(lean.exchange, asked, times, at_once=True))
-        found["aiohttp"].append(await measured(theirs.exchange, asked, times, at_once=True))
+        for name, asks in subjects.items():
+            found[name].append(await measured(asks, asked, times))
     await lean.close()
     await theirs.close()
     return found
@@ -151,12 +155,12 @@ def told(case: str, found: dict[str, list[Found]]) -> str:
     """The best of each (others' work only adds), and the median of the rounds' ratios."""
     lines = []
     for name, each in found.items():
-        cpu, alone, rate = min(e.cpu for e in each), min(e.alone for e in each), max(e.rate for e in each)
-        at_once = f"{rate:,.0f}" if rate else "–"
-        lines.append(f"| {case} | {name} | {cpu:.1f} | {alone:.1f} | {at_once} |")
+        best = min(e.cpu for e in each), min(e.alone for e in each), max(e.rate for e in each)
+        lines.append("| {} | {} | {:.1f} | {:.1f} | {:,.0f} |".format(case, name, *best))
     pairs = list(zip(found["lean"], found["aiohttp"], strict=True))
-    ratio = median(theirs.cpu / ours.cpu for ours, theirs in pairs)
-    lines.append(f"| {case} | aiohttp ÷ lean | {ratio:.1f} | | {median(o.rate / t.rate for o, t in pairs):.1f} |")
+    cpu, alone = (median(getattr(t, of) / getattr(o, of) for o, t in pairs) for of in ("cpu", "alone"))
+    rate = median(o.rate / t.rate for o, t in pairs)
+    lines.append(f"| {case} | lean is better by | {cpu:.1f} | {alone:.1f} | {rate:.1f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         here, there = multiprocessing.get_context("spawn").Pipe()
         child = multiprocessing.get_context("spawn").Process(target=serve, args=(there, folder))
         child.start()
+        os.sched_setaffinity(0, {Cores.first_two().server})
         try:
             plain, secured = here.recv()
             trust = ssl.create_default_context(cafile=str(Path(folder) / "certificate.pem"))
