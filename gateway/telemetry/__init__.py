@@ -3,8 +3,8 @@
 front, pipeline, provider ──note()──▸ Notes (bounded; what finds no place is counted)
                                         └─ every 0.1 s, and before a scrape ─▸ readers
                                              counting.py   /metrics
-                                             lines.py      a line in the log for each request ─▸ writing.py, a thread
-                                             spans.py      spans of what is kept ─▸ exporting.py, a thread
+                                             lines.py      lines in the log ─▸ writing.py, a thread
+                                             spans.py      spans ─▸ exporting.py, a thread
 
-trace.py, propagation.py: whose trace it is, and whether vendors are told. tracing.py: traces as they are configured.
+trace.py, propagation.py: whose trace it is, what vendors are told. tracing.py: traces as they are configured.
 """
