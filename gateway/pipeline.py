@@ -45,9 +45,9 @@ from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
 from gateway.policies.flights import Flights
-from gateway.policies.second_level import NOTHING, Recalled, SecondLevel
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
+from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query

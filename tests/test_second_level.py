@@ -16,7 +16,7 @@ from gateway.asked import subject_of
 from gateway.model.activity import Event, EventItem
 from gateway.policies import second_level
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
-from gateway.policies.second_level import NOTHING, Recalled, SecondLevel
+from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry
 from gateway.state.store import StoreError
 from gateway.state.valkey import ValkeyStore

@@ -17,7 +17,7 @@ import yaml
 
 from gateway.config import load
 from gateway.policies import second_level
-from gateway.policies.second_level import SecondLevel
+from gateway.second_level import SecondLevel
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.opening import open_at

@@ -26,9 +26,9 @@ from gateway.pipeline import Pipeline
 from gateway.place import ALONE, Place
 from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
-from gateway.policies.second_level import SecondLevel
 from gateway.provider import Provider
 from gateway.quota import Quotas
+from gateway.second_level import SecondLevel
 from gateway.server.siblings import Siblings
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.drift_lines import DriftLines

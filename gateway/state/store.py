@@ -12,7 +12,7 @@ from gateway.adapter import Entity
 from gateway.experiments.counts import Earned, Shown, Tally
 from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event
-from gateway.policies.second_level import Shelf
+from gateway.second_level import Shelf
 from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
 from gateway.state.ledger import Ledger
