@@ -12,9 +12,9 @@ from random import Random
 
 import pytest
 
+from gateway import second_level
 from gateway.asked import subject_of
 from gateway.model.activity import Event, EventItem
-from gateway.policies import second_level
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
 from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry

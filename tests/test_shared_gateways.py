@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from gateway import second_level
 from gateway.config import load
-from gateway.policies import second_level
 from gateway.second_level import SecondLevel
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime

@@ -126,11 +126,12 @@ class Lane:
             if known is None:
                 return NOT_OURS
             self._heads.keep(head, known)
-        missing = end + len(END) + (known.head.length or 0) - len(rest)
+        length = known.head.length or 0
+        if length > self._runtime.configuration.server.max_body:
+            return NOT_OURS
+        missing = end + len(END) + length - len(rest)
         if missing:
             return NOT_WHOLE if missing > 0 else NOT_OURS
-        if (known.head.length or 0) > self._runtime.configuration.server.max_body:
-            return NOT_OURS
         return Decision(known, rest[end + len(END) :])
 
     def _known(self, said: bytes) -> Known | None:
