@@ -13,11 +13,11 @@ import pytest
 
 from gateway.events.lease import LEASE
 from gateway.state.kept import Edit, Entry, EventFilter, Full, StoreError
-from gateway.state.valkey import ValkeyStore, connection, guard
+from gateway.state.valkey import ValkeyStore, connection, guard, ids
 from gateway.state.valkey.checks import hazards
 from gateway.state.valkey.places import Place
 from gateway.state.valkey.script import Script
-from tests.stores import NOW, ROUTES, ValkeyServer, accept, free_port, fresh_url, happened, tell_all
+from tests.stores import NOW, ROUTES, ValkeyServer, Vendor, accept, free_port, fresh_url, happened, tell_all
 
 KIB = 1024
 
@@ -119,6 +119,42 @@ async def test_a_killed_server_comes_back_with_everything(server: ValkeyServer, 
     assert await store.secret("key", lambda: b"another") == made
     await accept(store, happened(1))
     assert len((await store.events(EventFilter(), 5))[0]) == 1
+
+
+async def test_what_was_created_while_the_server_was_gone_is_not_created_again(
+    server: ValkeyServer, store: ValkeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone for longer than a claim lives, and another wants the same from the first moment on."""
+    monkeypatch.setattr(ids, "CLAIM_LIFE", 1.5)
+    monkeypatch.setattr(ids, "RENEW", 0.2)
+    other = await ValkeyStore.open(server.url())
+    vendor = Vendor()
+
+    async def creates() -> str:
+        async with store.claim("p", "user", "ann") as known:
+            assert known is None
+            vendor.made.append("v0")
+            server.kill()
+            await store.bind("p", "user", {"ann": "v0"})
+        return "v0"
+
+    async def wants() -> str:
+        while True:
+            try:
+                return await vendor.create(other, "ann")
+            except StoreError:
+                await asyncio.sleep(0.01)
+
+    creating = asyncio.create_task(creates())
+    async with asyncio.timeout(20):
+        while not vendor.made:  # noqa: ASYNC110  # another task's
+            await asyncio.sleep(0.01)
+        wanting = asyncio.create_task(wants())
+        await asyncio.sleep(2)
+        server.start()
+        assert [await creating, await wanting] == ["v0", "v0"]
+    assert vendor.made == ["v0"]
+    await other.close()
 
 
 async def test_scripts_that_the_server_has_forgotten_are_sent_again(store: ValkeyStore) -> None:

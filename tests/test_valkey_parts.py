@@ -147,7 +147,8 @@ async def test_a_claim_that_was_lost_is_not_released_for_its_new_holder(
         monkeypatch.setattr(ids, "CLAIM_LIFE", 10.0)
         async with stores[1].claim("p", "user", "ann"):
             await lost.__aexit__(None, None, None)
-            (holder,) = await stores[1].server.ask(("GET", stores[1].server.key("claim", "user", "p", "ann")))
+            claim = stores[1].server.key("claim", "user", "p", "ann")
+            (holder,) = await stores[1].server.ask(("HGET", claim, "holder"))
             assert holder is not None
 
 

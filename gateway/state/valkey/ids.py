@@ -7,8 +7,11 @@
 A claim is a lock with a lease. Whoever lost it all the same, by hanging for longer than its life, cannot bind
 while another creates (the fence): what that one creates is what counts.
 
-    map:ENTITY:PROVIDER     hash: caller's id → vendor's      claim:ENTITY:PROVIDER:ID    its holder
-    back:ENTITY:PROVIDER    hash: vendor's id → caller's
+The server's own absence is nobody's fault: whoever has created meanwhile binds as soon as it is back, and a claim
+from before its restart lives once more from then on.
+
+    map:ENTITY:PROVIDER     hash: caller's id → vendor's      claim:ENTITY:PROVIDER:ID    hash: its holder,
+    back:ENTITY:PROVIDER    hash: vendor's id → caller's      until when, and in which run of the server
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ CLAIM_LIFE: Final = 10.0
 """Seconds after which the claim of a process that died may be taken over."""
 RENEW: Final = 3.0
 """Seconds between two renewals of a claim that is held."""
+BIND_AGAIN: Final = 0.2
+"""Seconds before what was created is bound again, where the store could not."""
+LEFT_BEHIND: Final = 86_400_000
+"""Milliseconds after which the claim of a process that died leaves, if nobody wants it."""
 CLAIM_POLL: Final = 0.05
 """Seconds between two looks at a claim that another process holds."""
 PART: Final = 5000
@@ -50,7 +57,7 @@ _BIND: Final = Script("""
 local map, back = key('map', A.entity, A.provider), key('back', A.entity, A.provider)
 for _, pair in ipairs(A.pairs) do
   local id, vendor, holder = pair[1], pair[2], pair[3]
-  local claimed = holder and redis.call('GET', key('claim', A.entity, A.provider, id))
+  local claimed = holder and redis.call('HGET', key('claim', A.entity, A.provider, id), 'holder')
   local fenced = claimed and claimed ~= holder
   local bound = redis.call('HEXISTS', map, id) == 1 or redis.call('HEXISTS', back, vendor) == 1
   if not fenced and not bound then
@@ -59,21 +66,54 @@ for _, pair in ipairs(A.pairs) do
   end
 end
 """)
-_CLAIM: Final = Script("""
+_CLAIM_LUA: Final = f"""
+local function claim_of(said) return key('claim', said.entity, said.provider, said.id) end
+
+local function claim_run() return redis.call('INFO', 'server'):match('run_id:(%w+)') or '' end
+
+local function claim_time()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function keep_claim(claim, life)
+  redis.call('HSET', claim, 'until', whole(claim_time() + life), 'run', claim_run())
+  redis.call('PEXPIRE', claim, {LEFT_BEHIND})
+end
+"""
+_CLAIM: Final = Script(
+    """
 local known = redis.call('HGET', key('map', A.entity, A.provider), A.id)
 if known then return {1, known} end
-local claim = key('claim', A.entity, A.provider, A.id)
-if redis.call('SET', claim, A.holder, 'NX', 'PX', A.life) then return {1, ''} end
-return {redis.call('GET', claim) == A.holder and 1 or 0, ''}
-""")
-_RENEW: Final = Script("""
-local claim = key('claim', A.entity, A.provider, A.id)
-if redis.call('GET', claim) == A.holder then redis.call('PEXPIRE', claim, A.life) end
-""")
-_RELEASE: Final = Script("""
-local claim = key('claim', A.entity, A.provider, A.id)
-if redis.call('GET', claim) == A.holder then redis.call('DEL', claim) end
-""")
+local claim = claim_of(A)
+local holder, till, run = unpack(redis.call('HMGET', claim, 'holder', 'until', 'run'))
+if holder and holder ~= A.holder then
+  if run ~= claim_run() then  -- the server was away, nobody could renew: its holder has a whole life again
+    keep_claim(claim, A.life)
+    return {0, ''}
+  end
+  if tonumber(till) > claim_time() then return {0, ''} end
+end
+redis.call('HSET', claim, 'holder', A.holder)
+keep_claim(claim, A.life)
+return {1, ''}
+""",
+    _CLAIM_LUA,
+)
+_RENEW: Final = Script(
+    """
+local claim = claim_of(A)
+if redis.call('HGET', claim, 'holder') == A.holder then keep_claim(claim, A.life) end
+""",
+    _CLAIM_LUA,
+)
+_RELEASE: Final = Script(
+    """
+local claim = claim_of(A)
+if redis.call('HGET', claim, 'holder') == A.holder then redis.call('DEL', claim) end
+""",
+    _CLAIM_LUA,
+)
 
 
 class IdMaps:
@@ -101,7 +141,20 @@ class IdMaps:
     async def bind(self, provider: str, entity: Entity, pairs: Mapping[str, str]) -> None:
         told = [[id_, vendor, self._held.get((provider, entity, id_), False)] for id_, vendor in pairs.items()]
         for part in _parts(told):
-            await self.server.change(_BIND, {"provider": provider, "entity": entity, "pairs": part})
+            held = any(holder for _, _, holder in part)
+            await self._bind({"provider": provider, "entity": entity, "pairs": part}, created=held)
+
+    async def _bind(self, said: Mapping[str, object], *, created: bool) -> None:
+        """What was just created is known to nobody else: given up, it would be created a second time."""
+        while True:
+            try:
+                await self.server.change(_BIND, said)
+            except StoreError:
+                if not created:
+                    raise
+                await asyncio.sleep(BIND_AGAIN)
+            else:
+                return
 
     @asynccontextmanager
     async def claim(self, provider: str, entity: Entity, id_: str) -> AsyncIterator[str | None]:
