@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from aiohttp import web
@@ -24,14 +24,28 @@ from pydantic import ValidationError
 
 from gateway.adapter import Adapter, installed
 from gateway.errors import Malformed, NotConnected
-from gateway.transport import AiohttpTransport, Outgoing
+from gateway.transport import AiohttpTransport, LeanTransport, Outgoing, Transport
 from tests.doors import doors
 
 SECRET = "planted-9b1c"
 
 
-def transport(max_answer: int = 1 << 20) -> AiohttpTransport:
-    return AiohttpTransport(connect_timeout=2, max_answer=max_answer, max_connections=4)
+class Make(Protocol):
+    """Makes a transport; `tls`: what it trusts."""
+
+    def __call__(self, *, max_answer: int = 1 << 20, tls: ssl.SSLContext | None = None) -> Transport: ...
+
+
+@pytest.fixture(params=["lean", "aiohttp"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def make(*, max_answer: int = 1 << 20, tls: ssl.SSLContext | None = None) -> Transport:
+        if request.param == "lean":
+            return LeanTransport(connect_timeout=2, max_answer=max_answer, max_connections=4, tls=tls)
+        if tls is not None:
+            monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", tls)
+        return AiohttpTransport(connect_timeout=2, max_answer=max_answer, max_connections=4)
+
+    return make
 
 
 def asking(url: str) -> Outgoing:
@@ -104,12 +118,11 @@ def certificate(directory: Path, address: str = "127.0.0.1", days: int = 1) -> s
     ids=["good", "self-signed", "of another host", "expired"],
 )  # fmt: skip
 async def test_tls_is_verified(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, days: int, trusted: bool, connects: bool
+    tmp_path: Path, transport: Make, address: str, days: int, trusted: bool, connects: bool
 ) -> None:
     tls = certificate(tmp_path, address, days)
     verifying = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem") if trusted else None)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", verifying)
-    out = transport()
+    out = transport(tls=verifying)
     try:
         async with site(nothing, tls) as vendor:
             if connects:
@@ -146,7 +159,7 @@ async def test_redirects_are_not_followed(tmp_path: Path, status: int) -> None:
 
 
 async def test_neither_proxies_nor_passwords_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: Make
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text(f"default login a password {SECRET}\n")
@@ -161,7 +174,7 @@ async def test_neither_proxies_nor_passwords_of_the_environment(
         assert "authorization" not in vendor.seen[0].headers
 
 
-async def test_cookies_are_not_kept() -> None:
+async def test_cookies_are_not_kept(transport: Make) -> None:
     def cookie(_request: web.Request) -> web.Response:
         return web.Response(headers={"Set-Cookie": "a=b; Path=/"})
 
@@ -225,7 +238,9 @@ def _here(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("coding", "pack"), [("identity", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress)]
 )
-async def test_an_answer_is_bounded_after_decompression(coding: str, pack: Callable[[bytes], bytes]) -> None:
+async def test_an_answer_is_bounded_after_decompression(
+    coding: str, pack: Callable[[bytes], bytes], transport: Make
+) -> None:
     def bomb(_request: web.Request) -> web.Response:
         headers = {} if coding == "identity" else {"Content-Encoding": coding}
         return web.Response(body=pack(b" " * 50_000_000), headers=headers)
@@ -237,7 +252,7 @@ async def test_an_answer_is_bounded_after_decompression(coding: str, pack: Calla
         await out.close()
 
 
-async def test_an_answer_of_just_the_bound() -> None:
+async def test_an_answer_of_just_the_bound(transport: Make) -> None:
     async with site(lambda _: web.Response(body=b" " * 1024)) as vendor:
         out = transport(max_answer=1024)
         assert len((await out.exchange(asking(vendor.url), 2)).body) == 1024
