@@ -41,6 +41,8 @@ CONFIGURATION: Final = {
     },
 }  # fmt: skip
 SCOPED = [endpoint for endpoint in ENDPOINTS if endpoint.scope is not None]
+PUBLIC = [endpoint for endpoint in SCOPED if not endpoint.admin]
+LISTENERS = [(False, endpoint) for endpoint in PUBLIC] + [(True, endpoint) for endpoint in SCOPED]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -69,10 +71,9 @@ async def call(gateway: Doors, endpoint: Endpoint, **headers: str) -> Reply:
 # --- scopes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", SCOPED, ids=lambda endpoint: endpoint.name)
-@pytest.mark.parametrize("admin", [False, True])
+@pytest.mark.parametrize(("admin", "endpoint"), LISTENERS, ids=lambda one: getattr(one, "name", one))
 async def test_every_operation_refuses_other_scopes_on_either_listener(
-    gateway: Doors, endpoint: Endpoint, admin: bool
+    gateway: Doors, admin: bool, endpoint: Endpoint
 ) -> None:
     for scope in SCOPES - {endpoint.scope}:
         token = signed(claims(time.time(), scope=scope, sub="ann"))
@@ -94,7 +95,7 @@ async def test_every_operation_refuses_other_scopes_on_either_listener(
 async def test_head_is_guarded_like_get(gateway: Doors) -> None:
     for endpoint in SCOPED:
         if endpoint.method == "GET":
-            reply = await gateway.request("HEAD", path_of(endpoint))
+            reply = await gateway.request("HEAD", path_of(endpoint), admin=endpoint.admin)
             assert (reply.status, reply.text) == (401, "")
 
 
@@ -173,7 +174,8 @@ async def test_a_key_in_the_url_of_anything_else_is_none(gateway: Doors) -> None
         if not endpoint.key_in_query:
             for key in ("beacon", "anywhere", endpoint.scope):
                 path = f"{path_of(endpoint)}?key={key}"
-                reply = await gateway.request(endpoint.method, path, json={}, headers={"Origin": SHOP})
+                there = {"admin": endpoint.admin, "headers": {"Origin": SHOP}}
+                reply = await gateway.request(endpoint.method, path, json={}, **there)
                 reply.problem("unauthorized", 401)
 
 
@@ -196,7 +198,7 @@ async def preflight(gateway: Doors, path: str, origin: str, method: str = "POST"
     return await gateway.request("OPTIONS", path, headers=headers)
 
 
-@pytest.mark.parametrize("endpoint", SCOPED, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("endpoint", PUBLIC, ids=lambda endpoint: endpoint.name)
 async def test_preflight(gateway: Doors, endpoint: Endpoint) -> None:
     reply = await preflight(gateway, path_of(endpoint), SHOP, endpoint.method)
     assert (reply.status, reply.text) == (204, "")

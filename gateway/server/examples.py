@@ -24,6 +24,7 @@ from gateway.model.wire import Answer, AnswerItem, Source
 from gateway.server.catalogue import example
 from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Dropped, Readiness
 from gateway.server.endpoints.controlling import RULE, STRATEGY
+from gateway.server.showing_examples import showing
 from gateway.server.telling_examples import TELLING
 
 _ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
@@ -57,33 +58,34 @@ _SEARCH: Final = Answer(
     warnings=("vendor-b has no hybrid search: ignored",),
 )
 
+_PROVIDED: Final[list[dict[str, Any]]] = [
+    {
+        "name": "vendor-a",
+        "adapter": "vendor-a",
+        "capabilities": ["for_you", "similar_items", "recommend", "track"],
+        "breaker": {"reads": "open", "writes": "closed"},
+        "in_flight": 0,
+        "requests": 812,
+        "error_rate": 0.31,
+        "latency_ms": {"p50": 41.7, "p95": 212.0, "p99": 300.9},
+        "last_problem": {"error": "failed", "detail": "answered 503", "status": 503, "seconds_ago": 2.1},
+        "throttled_until": None,
+        "token_expires_at": "2026-11-22T11:00:00Z",
+        "queued_events": 12,
+        "oldest_queued_s": 3.4,
+        "dead_letters": 0,
+        "quota": {
+            "plan": "basic",
+            "days": [{"date": "2026-11-22", "quota": 8212.0, "remaining": 91788.0}],
+            "as_of": "2026-11-22T10:15:00Z",
+        },
+    }
+]
 _PROVIDERS: Final = {
     "epoch": "6f1d0a3b9c42",
     "revision": "6f1d0a3",
     "config": {"status": "ok", "errors": []},
-    "providers": [
-        {
-            "name": "vendor-a",
-            "adapter": "vendor-a",
-            "capabilities": ["for_you", "similar_items", "recommend", "track"],
-            "breaker": {"reads": "open", "writes": "closed"},
-            "in_flight": 0,
-            "requests": 812,
-            "error_rate": 0.31,
-            "latency_ms": {"p50": 41.7, "p95": 212.0, "p99": 300.9},
-            "last_problem": {"error": "failed", "detail": "answered 503", "status": 503, "seconds_ago": 2.1},
-            "throttled_until": None,
-            "token_expires_at": "2026-11-22T11:00:00Z",
-            "queued_events": 12,
-            "oldest_queued_s": 3.4,
-            "dead_letters": 0,
-            "quota": {
-                "plan": "basic",
-                "days": [{"date": "2026-11-22", "quota": 8212.0, "remaining": 91788.0}],
-                "as_of": "2026-11-22T10:15:00Z",
-            },
-        }
-    ],
+    "providers": _PROVIDED,
 }
 
 _TASK: Final = ChangeBegun("q0hPzT9u2cV3bXqTk6h2ZW5kb3ItYQ", datetime(2026, 11, 22, 10, tzinfo=UTC))
@@ -125,6 +127,7 @@ ANSWERS: Final[dict[str, Any]] = {
         "drop_cache": Dropped(17),
         "experiments": ExperimentResults((_EXPERIMENT,)),
         "experiment": _EXPERIMENT,
+        **showing(_PROVIDED, _EXPERIMENT),
         "livez": Alive(True),
         "readyz": Readiness(True, "6f1d0a3b9c42", ConfigState("ok", ())),
     }.items()

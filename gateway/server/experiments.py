@@ -21,12 +21,7 @@ class Experiments(Part):
     """Handlers."""
 
     async def experiments(self, request: web.Request, call: Call) -> Delivery:
-        by_key: dict[str, list[Tally]] = {}
-        for tally in await self._tallies(None):
-            by_key.setdefault(tally.phase.experiment, []).append(tally)
-        running = self._running()
-        found = [result(tallies, running.get(key)) for key, tallies in sorted(by_key.items())]
-        shown = tuple(one for one in found if one is not None)
+        shown = await self.results()
         return _answered(request, ExperimentResults(shown), shown)
 
     async def experiment(self, request: web.Request, call: Call) -> Delivery:
@@ -39,6 +34,15 @@ class Experiments(Part):
         if found is None:
             raise NotFound(f"the experiment `{key}` has had no phase `{wanted}`")
         return _answered(request, found, [found])
+
+    async def results(self) -> tuple[ExperimentResult, ...]:
+        """Every experiment that ever counted, by key, in its present phase, else its last. Raises StoreError."""
+        by_key: dict[str, list[Tally]] = {}
+        for tally in await self._tallies(None):
+            by_key.setdefault(tally.phase.experiment, []).append(tally)
+        running = self._running()
+        found = [result(tallies, running.get(key)) for key, tallies in sorted(by_key.items())]
+        return tuple(one for one in found if one is not None)
 
     async def _tallies(self, experiment: str | None) -> list[Tally]:
         """What this process has noted so far is in them. Raises StoreError."""

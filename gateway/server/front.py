@@ -37,6 +37,7 @@ from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import HUNG_UP, request_id
 from gateway.server.trainings import Trainings
+from gateway.server.ui.handlers import Ui
 from gateway.telemetry.notes import Served
 from gateway.telemetry.trace import Trace
 
@@ -47,7 +48,7 @@ NOTHING_ELSE: Final = (
 )
 HTML: Final = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", NOTHING_ELSE))
 
-PARTS: Final = (Activity, Records, Rules, Personalization, Trainings, Experiments)
+PARTS: Final = (Activity, Records, Rules, Personalization, Trainings, Experiments, Ui)
 """The handlers that stand in modules of their own."""
 CALL: Final = web.RequestKey("call", Call)
 """What the pipeline found out about a request, for its line in the log."""

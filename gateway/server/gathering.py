@@ -7,7 +7,8 @@ from typing import Any
 from gateway.server import ops
 from gateway.server.merging import Family, encoded, families, merged
 from gateway.server.runtime import Runtime
-from gateway.server.siblings import AskMetrics, AskProviders, DropCache, Hear, Question
+from gateway.server.siblings import AskMetrics, AskProviders, AskRecent, DropCache, Hear, Question
+from gateway.server.ui.state import recent_here
 from gateway.telemetry.families import MERGES
 
 
@@ -27,6 +28,8 @@ async def answer(runtime: Runtime, question: Question) -> Any:
             return own if runtime.siblings is None else runtime.siblings.counts.told(own)
         case AskProviders():
             return ops.providers_here(runtime)
+        case AskRecent():
+            return recent_here(runtime)
         case DropCache():
             return runtime.pipeline.cache.drop(question.placement)
         case Hear():

@@ -47,5 +47,6 @@ TAGS: Final = {
     "events": "What users did: told once here, and brought to every vendor.",
     "ops": "The state of the providers and of the configuration, for those who run the gateway.",
     "documents": "This API, for machines and for people. Needs no credentials.",
-    "admin": "The state of the process, on the admin listener alone. Needs no credentials, and is never public.",
+    "admin": "The state of the process and a page for people, on the admin listener alone, which is never public. "
+    "What the page shows and does needs credentials.",
 }

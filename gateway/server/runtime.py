@@ -32,6 +32,7 @@ from gateway.second_level import SecondLevel
 from gateway.server.siblings import Siblings
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.drift_lines import DriftLines
+from gateway.telemetry.lately import Lately
 from gateway.telemetry.lines import Lines
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import Notes
@@ -88,7 +89,10 @@ class Runtime:
         """Unix seconds: when the configuration in force was taken."""
         self.metrics = Metrics(lambda: samples(self))
         """What `/metrics` shows."""
-        self.notes.readers += [self.metrics, DriftLines(), Lines(lambda: self.configuration.telemetry.logs)]
+        self.lately = Lately()
+        """What `/ui` shows of the last five minutes."""
+        lines = Lines(lambda: self.configuration.telemetry.logs)
+        self.notes.readers += [self.metrics, self.lately, DriftLines(), lines]
         self.tracing = Tracing(self.notes, logs.put)
         self.tracing.apply(self.configuration.telemetry.traces)
         self.notes.readers.append(self.tracing)

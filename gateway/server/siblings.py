@@ -39,6 +39,10 @@ class AskProviders(msgspec.Struct, tag=True, frozen=True):
     """State of the providers: Told."""
 
 
+class AskRecent(msgspec.Struct, tag=True, frozen=True):
+    """What happened in the last five minutes: Recent."""
+
+
 class DropCache(msgspec.Struct, tag=True, frozen=True):
     """Forget cached answers: how many."""
 
@@ -49,7 +53,7 @@ class Hear(msgspec.Struct, tag=True, frozen=True):
     """Look at the store's news now: whose answers hold no more, what is hidden. True when done."""
 
 
-Question = AskMetrics | AskProviders | DropCache | Hear
+Question = AskMetrics | AskProviders | AskRecent | DropCache | Hear
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -1,0 +1,8 @@
+"""The state of things for people: `GET /ui` on the admin listener.
+
+    telemetry/lately.py ─┐                            page.html + page.css + *.js
+    ops.providers ───────┼─▸ state.py ─▸ GET /ui/state ─▸ (page.py: one document, one policy of what it may load)
+    experiments, store ──┘     verdict.py: is it well?     asks every 2 s, draws what it gets
+
+handlers.py     the three operations; their words: gateway/server/endpoints/ui_words.py
+"""

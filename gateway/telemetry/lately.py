@@ -1,0 +1,378 @@
+"""What happened in the last five minutes, for the page that people look at (`GET /ui`).
+
+    notes ─▸ Lately: 30 buckets of 10 s ─▸ Recent, of this process ─▸ together, of all that share the port
+      Served   ▸ flows: who answered, what the cache did, how long it took; problems
+      Round    ▸ flows: who did not answer, and why
+      Called   ▸ faults: how often a provider was asked, what went wrong
+      Shadowed ▸ shadows
+
+Memory is bounded by the configuration: placements, arms, providers and names of errors; and by MOST problems.
+What ops ask for (`Gateway-Explain`, `Gateway-Provider`) is no traffic, though what it meets at vendors is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from math import ceil, log
+from typing import Any, Final
+
+import msgspec
+
+from gateway.deadline import Clock
+from gateway.delivery import Call
+from gateway.explaining import attempt_told
+from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
+from gateway.telemetry.outcomes import HUNG_UP, cache_outcome, known_method
+
+WIDTH: Final = 10
+"""Seconds of one bucket."""
+BUCKETS: Final = 30
+NOW: Final = 6
+"""Buckets that are called the present: the last minute."""
+MOST: Final = 100
+"""Sorts of problems that are remembered; and unanswered rounds whose problem has not been read yet."""
+LEAST: Final = 0.1
+"""Milliseconds: what took less is not told apart."""
+STEP: Final = 1.15
+"""Each step of the durations is so much longer than the one before: they are told to within 7 %."""
+
+BROKEN: Final = frozenset({200, 500, 503, 504})
+"""Statuses without an answer that the gateway or its vendors are to blame for (200: a part of a batch)."""
+
+_LOG_STEP: Final = log(STEP)
+
+
+class Flow(msgspec.Struct):
+    """What became of the requests of one arm."""
+
+    answered: dict[str, int] = {}
+    """By provider; under the empty name what nobody had an answer for."""
+    stood_in: dict[str, int] = {}
+    """Of these: answers of a provider because those before it did not answer."""
+    failed: int = 0
+    """Requests that ended in 500, 503 or 504."""
+    cache: dict[str, int] = {}
+    """By what the cache did: hit, stale, miss, collapsed, bypass, off."""
+    steps: dict[int, int] = {}
+    """How long they took."""
+    missed: dict[str, dict[str, int]] = {}
+    """By provider and error: how often it did not answer."""
+
+    @property
+    def requests(self) -> int:
+        """Answered or failed."""
+        return sum(self.answered.values()) + self.failed
+
+    def add(self, other: Flow) -> None:
+        """Count that too."""
+        self.failed += other.failed
+        for mine, its in ((self.answered, other.answered), (self.stood_in, other.stood_in)):
+            _sum(mine, its)
+        _sum(self.cache, other.cache)
+        _sum(self.steps, other.steps)
+        for provider, errors in other.missed.items():
+            _sum(self.missed.setdefault(provider, {}), errors)
+
+    def ms(self, part: int) -> float | None:
+        """The duration that so many of 100 did not exceed, in milliseconds; None without any."""
+        count = sum(self.steps.values())
+        rank, seen = min(count - 1, count * part // 100), 0
+        for step in sorted(self.steps):
+            seen += self.steps[step]
+            if seen > rank:
+                return round(LEAST * STEP ** (step - 0.5), 2) if step else LEAST
+        return None
+
+
+class Shade(msgspec.Struct):
+    """What became of the shadow requests of one placement."""
+
+    outcomes: dict[str, int] = {}
+    """`answered`, `empty`, or the error's name."""
+    compared: int = 0
+    overlap: float = 0.0
+    """Summed over those that were compared."""
+
+    def add(self, other: Shade) -> None:
+        """Count that too."""
+        _sum(self.outcomes, other.outcomes)
+        self.compared += other.compared
+        self.overlap += other.overlap
+
+
+class Fault(msgspec.Struct):
+    """One sort of error of one provider."""
+
+    now: int = 0
+    lately: int = 0
+    at: float = 0.0
+    """Unix seconds: when it was last."""
+    detail: str = ""
+    """Of the last one, redacted."""
+    trace_id: str | None = None
+    """Of the last request that met it."""
+
+
+class Trouble(msgspec.Struct):
+    """Problems of one sort: the same in method, route, placement, status and slug."""
+
+    method: str
+    route: str
+    """The path with names for ids."""
+    status: int
+    slug: str
+    placement: str | None
+    first_at: float
+    """Unix seconds."""
+    at: float
+    """Of the last one."""
+    trace_id: str
+    times: int = 1
+    attempts: list[dict[str, Any]] = []
+    """Providers that did not answer the last one, as the problem lists them."""
+
+    @property
+    def sort(self) -> tuple[Any, ...]:
+        """What makes two the same."""
+        return (self.method, self.route, self.status, self.slug, self.placement)
+
+
+class Recent(msgspec.Struct):
+    """What one process tells of its last five minutes, or several together."""
+
+    now: dict[str, dict[str, Flow]] = {}
+    """By placement and arm (empty where there is no experiment), in the last minute."""
+    lately: dict[str, dict[str, Flow]] = {}
+    """Likewise, in all five."""
+    pace: dict[str, list[list[int]]] = {}
+    """By placement, for each bucket, the oldest first: requests, and those that did not go the first way."""
+    calls: dict[str, list[int]] = {}
+    """By provider: operations in the last minute, in all five."""
+    faults: dict[str, dict[str, Fault]] = {}
+    """By provider and the error's name."""
+    shadows: dict[str, dict[str, Shade]] = {}
+    """By placement and provider."""
+    problems: list[Trouble] = []
+    """The latest first."""
+
+
+class _Bucket:
+    """What was counted in one of them."""
+
+    __slots__ = ("calls", "faults", "flows", "shadows", "tick")
+
+    def __init__(self, tick: int) -> None:
+        self.tick = tick
+        self.flows: dict[tuple[str, str], Flow] = {}
+        self.calls: dict[str, int] = {}
+        self.faults: dict[tuple[str, str], int] = {}
+        self.shadows: dict[tuple[str, str], Shade] = {}
+
+
+class Lately:
+    """Of one process. `clock`: monotonic, and the same for all processes of the machine."""
+
+    def __init__(self, clock: Clock = time.monotonic, wall: Clock = time.time) -> None:
+        self.clock = clock
+        self._wall = wall
+        self._buckets: deque[_Bucket] = deque(maxlen=BUCKETS)
+        self._last: dict[tuple[str, str], tuple[float, str, str | None]] = {}
+        self._troubles: OrderedDict[tuple[Any, ...], Trouble] = OrderedDict()
+        self._unanswered: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        """Attempts of rounds that nobody answered, by trace, until their request ends."""
+        self._readers: dict[type, Callable[[_Bucket, Any], None]] = {
+            Served: self._served,
+            Round: self._round,
+            Called: self._called,
+            Shadowed: self._shadowed,
+        }
+
+    def read(self, notes: Sequence[Note]) -> None:
+        """Count what happened."""
+        bucket, readers = self._bucket(), self._readers
+        for note in notes:
+            reader = readers.get(type(note))
+            if reader is not None:
+                reader(bucket, note)
+
+    def _tick(self) -> int:
+        return int(self.clock() // WIDTH)
+
+    def _bucket(self) -> _Bucket:
+        tick = self._tick()
+        if not self._buckets or self._buckets[-1].tick < tick:
+            self._buckets.append(_Bucket(tick))
+        return self._buckets[-1]
+
+    # --- requests of callers
+    def _served(self, bucket: _Bucket, served: Served) -> None:
+        call = served.call
+        if served.problem is not None:
+            self._trouble(served, served.problem)
+        if call is None or served.status == HUNG_UP:
+            return
+        seconds = served.ended - served.started
+        for one in call.parts or (call,):
+            self._answered(bucket, one, seconds, served.status)
+
+    def _answered(self, bucket: _Bucket, call: Call, seconds: float, status: int) -> None:
+        asked, answer = call.asked, call.answer
+        if asked is None or call.explain or call.pinned:
+            return
+        flow = _flow(bucket, asked.placement.name, asked.arm.name)
+        if answer is None:
+            if status in BROKEN:
+                flow.failed += 1
+            return
+        provider = answer.provider or ""
+        flow.answered[provider] = flow.answered.get(provider, 0) + 1
+        if answer.fallback and provider:
+            flow.stood_in[provider] = flow.stood_in.get(provider, 0) + 1
+        outcome = "off" if asked.placement.caching is None else cache_outcome(call.cache_status)
+        flow.cache[outcome] = flow.cache.get(outcome, 0) + 1
+        step = _step(seconds)
+        flow.steps[step] = flow.steps.get(step, 0) + 1
+
+    def _trouble(self, served: Served, slug: str) -> None:
+        at, asked = self._wall(), served.call.asked if served.call is not None else None
+        trouble = Trouble(
+            known_method(served.method),
+            served.route,
+            served.status,
+            slug,
+            asked.placement.name if asked is not None else None,
+            at,
+            at,
+            served.trace.trace_id,
+            attempts=self._unanswered.pop(served.trace.trace_id, []),
+        )
+        before = self._troubles.pop(trouble.sort, None)
+        if before is not None:
+            trouble.first_at, trouble.times = before.first_at, before.times + 1
+        self._troubles[trouble.sort] = trouble
+        if len(self._troubles) > MOST:
+            self._troubles.popitem(last=False)
+
+    # --- what providers did
+    def _round(self, bucket: _Bucket, round_: Round) -> None:
+        if not round_.attempts:
+            return
+        flow, at = _flow(bucket, round_.placement, round_.arm), self._wall()
+        trace_id = round_.trace.trace_id if round_.trace is not None else None
+        for attempt in round_.attempts:
+            errors = flow.missed.setdefault(attempt.provider, {})
+            name = attempt.error.name
+            errors[name] = errors.get(name, 0) + 1
+            self._last[attempt.provider, name] = (at, str(attempt.error), trace_id)
+        if round_.provider is None and trace_id is not None:
+            self._unanswered[trace_id] = [attempt_told(one) for one in round_.attempts]
+            if len(self._unanswered) > MOST:
+                self._unanswered.popitem(last=False)
+
+    def _called(self, bucket: _Bucket, called: Called) -> None:
+        provider, error = called.provider, called.error
+        if error is None or error.asked:
+            bucket.calls[provider] = bucket.calls.get(provider, 0) + 1
+        if error is not None:
+            fault = (provider, error.name)
+            bucket.faults[fault] = bucket.faults.get(fault, 0) + 1
+            self._last[fault] = (self._wall(), str(error), None)
+
+    def _shadowed(self, bucket: _Bucket, shadowed: Shadowed) -> None:
+        shade = bucket.shadows.setdefault((shadowed.placement, shadowed.provider), Shade())
+        shade.outcomes[shadowed.outcome] = shade.outcomes.get(shadowed.outcome, 0) + 1
+        if shadowed.overlap is not None:
+            shade.compared += 1
+            shade.overlap += shadowed.overlap
+
+    # --- telling
+    def told(self) -> Recent:
+        """What is known at this moment."""
+        tick, recent = self._tick(), Recent(problems=[*reversed(self._troubles.values())])
+        for bucket in self._buckets:
+            age = tick - bucket.tick
+            if age < BUCKETS:
+                self._tell(bucket, age, recent)
+        return recent
+
+    def _tell(self, bucket: _Bucket, age: int, recent: Recent) -> None:
+        for (placement, arm), flow in bucket.flows.items():
+            for flows in (recent.lately, *((recent.now,) if age < NOW else ())):
+                flows.setdefault(placement, {}).setdefault(arm, Flow()).add(flow)
+            pace = recent.pace.setdefault(placement, [[0, 0] for _ in range(BUCKETS)])[BUCKETS - 1 - age]
+            pace[0] += flow.requests
+            pace[1] += flow.failed + flow.answered.get("", 0) + sum(flow.stood_in.values())
+        for provider, count in bucket.calls.items():
+            calls = recent.calls.setdefault(provider, [0, 0])
+            calls[0] += count if age < NOW else 0
+            calls[1] += count
+        for (provider, name), count in bucket.faults.items():
+            fault = recent.faults.setdefault(provider, {}).setdefault(name, Fault())
+            fault.now += count if age < NOW else 0
+            fault.lately += count
+            fault.at, fault.detail, fault.trace_id = self._last[provider, name]
+        for (placement, provider), shade in bucket.shadows.items():
+            recent.shadows.setdefault(placement, {}).setdefault(provider, Shade()).add(shade)
+
+
+def together(told: Iterable[Recent]) -> Recent:
+    """Of all processes."""
+    whole, troubles = Recent(), dict[tuple[Any, ...], Trouble]()
+    for one in told:
+        for mine, its in ((whole.now, one.now), (whole.lately, one.lately)):
+            for placement, arms in its.items():
+                for arm, flow in arms.items():
+                    mine.setdefault(placement, {}).setdefault(arm, Flow()).add(flow)
+        for placement, pace in one.pace.items():
+            before = whole.pace.get(placement) or [[0, 0] for _ in pace]
+            whole.pace[placement] = [[a + c, b + d] for (a, b), (c, d) in zip(before, pace, strict=True)]
+        for provider, calls in one.calls.items():
+            now, lately = whole.calls.get(provider, (0, 0))
+            whole.calls[provider] = [now + calls[0], lately + calls[1]]
+        for provider, faults in one.faults.items():
+            for name, fault in faults.items():
+                known = whole.faults.setdefault(provider, {})
+                known[name] = _fault(known.get(name), fault)
+        for placement, shades in one.shadows.items():
+            for provider, shade in shades.items():
+                whole.shadows.setdefault(placement, {}).setdefault(provider, Shade()).add(shade)
+        for trouble in one.problems:
+            troubles[trouble.sort] = _trouble(troubles.get(trouble.sort), trouble)
+    whole.problems = sorted(troubles.values(), key=lambda one: one.at, reverse=True)[:MOST]
+    return whole
+
+
+def _fault(before: Fault | None, other: Fault) -> Fault:
+    if before is None:
+        return other
+    last = max(before, other, key=lambda one: one.at)
+    now, lately, trace_id = before.now + other.now, before.lately + other.lately, last.trace_id
+    return Fault(now, lately, last.at, last.detail, trace_id or before.trace_id or other.trace_id)
+
+
+def _trouble(before: Trouble | None, other: Trouble) -> Trouble:
+    if before is None:
+        return other
+    last = max(before, other, key=lambda one: one.at)
+    first = min(before.first_at, other.first_at)
+    return msgspec.structs.replace(last, times=before.times + other.times, first_at=first)
+
+
+def _flow(bucket: _Bucket, placement: str, arm: str | None) -> Flow:
+    key = (placement, arm or "")
+    flow = bucket.flows.get(key)
+    if flow is None:
+        flow = bucket.flows[key] = Flow()
+    return flow
+
+
+def _step(seconds: float) -> int:
+    ms = seconds * 1000
+    return ceil(log(ms / LEAST) / _LOG_STEP) if ms > LEAST else 0
+
+
+def _sum(mine: dict[Any, int], its: dict[Any, int]) -> None:
+    for key, count in its.items():
+        mine[key] = mine.get(key, 0) + count
