@@ -14,7 +14,9 @@ from gateway.state.store import StoreError
 from gateway.telemetry.trace import Trace
 
 MEDIA_TYPE: Final = "application/problem+json"
-STORE_DOWN: Final = "the state store cannot do this now: send it again, with the same ids; what was kept of it is known by them"
+STORE_DOWN: Final = (
+    "the state store cannot do this now: send it again with the same ids; what was kept of it is known by them"
+)
 AGAIN: Final = {"Retry-After": "5"}
 
 log = structlog.get_logger("gateway")
