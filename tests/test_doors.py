@@ -14,7 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from gateway.config.access import SCOPES
-from gateway.server.edges import SECURITY
+from gateway.server.dressing import SECURITY
 from gateway.server.endpoints import ENDPOINTS, Endpoint
 from gateway.server.headers import IN_ANSWERS
 from tests.doors import ASK, Doors, doors
@@ -174,8 +174,9 @@ async def test_a_key_in_the_url_of_anything_else_is_none(gateway: Doors) -> None
         if not endpoint.key_in_query:
             for key in ("beacon", "anywhere", endpoint.scope):
                 path = f"{path_of(endpoint)}?key={key}"
-                there = {"admin": endpoint.admin, "headers": {"Origin": SHOP}}
-                reply = await gateway.request(endpoint.method, path, json={}, **there)
+                reply = await gateway.request(
+                    endpoint.method, path, json={}, admin=endpoint.admin, headers={"Origin": SHOP}
+                )
                 reply.problem("unauthorized", 401)
 
 
