@@ -21,7 +21,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from gateway.server.edges import Runner
 from gateway.server.front import Front
-from tests.world import GENRES, PEOPLE, World, bought_by, world
+from tests.world import World, bought_by, world
 
 CHROMIUM: Final = "/usr/bin/chromium"
 ARGUMENTS: Final = (
@@ -131,7 +131,8 @@ async def pictures(into: Path) -> None:
     narrow: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2}
     looks: dict[str, dict[str, Any]] = {"wide": {}, "phone": narrow, "dark": {"color_scheme": "dark"}}
     with tempfile.TemporaryDirectory() as directory:
-        async with scene(Path(directory)) as one, chromium() as browser:
+        quiet = {**SETTINGS["defaults"]["breaker"], "open": "1m", "max_open": "1m"}
+        async with scene(Path(directory), {"defaults": {"breaker": quiet}}) as one, chromium() as browser:
             await one.traffic(400)
             for name, settings in looks.items():
                 await _picture(browser, one, into / f"healthy-{name}.png", settings)
@@ -148,10 +149,10 @@ async def pictures(into: Path) -> None:
                 await place.screenshot(path=into / "explorer.png")
 
 
-async def explored(page: Page) -> None:
-    """The explorer's answer for somebody's home page."""
+async def explored(page: Page, placement: str = "default") -> None:
+    """The explorer's answer for somebody."""
     await page.wait_for_selector("#main:not([hidden])")
-    await page.select_option("#explorer select[name=placement]", "home")
+    await page.select_option("#explorer select[name=placement]", placement)
     await page.fill("#explorer input[name=user]", "u1")
     await page.click("#explorer button")
     await page.wait_for_selector("#explained .panel")
@@ -166,5 +167,3 @@ async def _picture(browser: Browser, one: Scene, file: Path, settings: dict[str,
 
 if __name__ == "__main__":
     asyncio.run(pictures(Path(sys.argv[1])))
-
-_ = (GENRES, PEOPLE)

@@ -99,11 +99,11 @@ const exchanges = (all) => all.length ? el("ul", { class: "tight" }, all.map((on
 
 function found(said) {
   if (said.facets && said.facets.length) {
-    return table("The facets", [{ name: "Rank", kind: "number" }, { name: "Facet" }, { name: "Score", kind: "number" }],
+    return table("The facets", [{ name: "Rank", kind: "rank" }, { name: "Facet" }, { name: "Score", kind: "number" }],
       said.facets.map((one) => [one.rank, `${one.name} = ${one.value}`, score(one.score)]));
   }
   if (!said.items || !said.items.length) return null;
-  const columns = [{ name: "Rank", kind: "number" }, { name: "Title" }, { name: "Id" }, { name: "Score", kind: "number" }];
+  const columns = [{ name: "Rank", kind: "rank" }, { name: "Title" }, { name: "Id" }, { name: "Score", kind: "number" }];
   return table("The items", columns, said.items.map((one) => [one.rank, title(one), el("code", null, one.id), score(one.score)]));
 }
 

@@ -6,17 +6,28 @@ const FAILED = "failed";
 
 function drawPlacements(state, span) {
   colours = new Map(state.providers.map((one, at) => [one.name, `p${at % 8}`]));
-  show("placements", state.placements.map((one) => placement(one, span)));
+  const idle = state.placements.filter((one) => !askedOf(one, span));
+  const busy = state.placements.filter((one) => askedOf(one, span));
+  show("placements", el("div", null, busy.map((one) => placement(one, span))), idle.length ? el("details", { class: "idle", open: !busy.length },
+    el("summary", null, `${counted(idle.length, "placement")} that nobody has asked`),
+    idle.map((one) => placement(one, span))) : null);
+}
+
+const askedOf = (one, span) => one.arms.reduce((all, each) => all + each[span].requests, 0);
+
+function pace(asked, span) {
+  const minutes = span === "minute" ? 1 : 5;
+  const each = asked / (60 * minutes);
+  return each >= 1 ? `${number.format(each)} a second` : `${number.format(asked / minutes)} a minute`;
 }
 
 function placement(one, span) {
-  const asked = one.arms.reduce((all, arm) => all + arm[span].requests, 0);
+  const asked = askedOf(one, span);
   return el("article", { class: "placement panel", id: `at-${encodeURIComponent(one.name)}` },
     el("div", { class: "spot" },
       el("h3", null, one.name),
       el("p", { class: "quiet" }, list([plain(one.kind || "any kind"), one.cached ? "cached" : "not cached"])),
-      spark(one),
-      el("p", { class: "quiet" }, asked ? `${number.format(asked / (span === "minute" ? 60 : 300))} a second` : "no traffic")),
+      asked ? [spark(one), el("p", { class: "quiet" }, pace(asked, span))] : null),
     el("div", { class: "arms" }, one.arms.map((each) => arm(each, each[span], asked)), shadow(one.shadow)));
 }
 
@@ -29,13 +40,13 @@ function arm(one, traffic, asked) {
         at ? el("span", { class: "arrow", "aria-label": "then" }, "→") : null,
         el("span", { class: one.cannot[name] ? "chip cannot" : "chip", title: one.cannot[name] },
           el("i", { class: `dot ${colours.get(name)}`, "aria-hidden": "true" }), name)]))),
-    bar(one, traffic),
+    traffic.requests ? bar(one, traffic) : null,
     el("p", { class: "who" }, answerers(one, traffic).map(({ name, count, stoodIn, colour }) => el("span", { class: "part" },
       el("i", { class: `dot ${colour}`, "aria-hidden": "true" }), `${name} ${share(count, traffic.requests)}`,
       stoodIn ? el("em", null, stoodIn === count ? " as a stand-in" : ` (${share(stoodIn, traffic.requests)} as a stand-in)`) : null))),
     traffic.requests ? el("p", { class: "quiet" }, list([
       counted(traffic.requests, "request"), `half within ${ms(traffic.duration_ms.p50)}`,
-      `95 % within ${ms(traffic.duration_ms.p95)}`, cache(traffic.cache),
+      `95\u00a0% within ${ms(traffic.duration_ms.p95)}`, cache(traffic.cache),
     ])) : el("p", { class: "quiet" }, "nobody asked"),
     Object.entries(traffic.missed).map(([name, errors]) => el("p", { class: "missed" },
       `${name} did not answer ${counted(sum(errors), "time")}: ${reasons(errors)}`)));

@@ -18,14 +18,15 @@ function drawProviders(state) {
 function standing(one, now) {
   const reads = one.breaker.reads;
   const writes = one.breaker.writes === "closed" ? null
-    : el("span", { class: "pill warn" }, `writes: breaker ${plain(one.breaker.writes)}`);
+    : el("span", { class: "pill warn" }, `writes: ${plain(one.breaker.writes)}`);
   const pill = (level, ...words) => [el("span", { class: `pill ${level}` }, ...words), " ", writes];
   if (one.mode === "forced_open") return pill("note", "taken out");
   if (one.throttled_until !== null) return pill("warn", `throttled, ${seconds((Date.parse(one.throttled_until) - Date.parse(now)) / 1000)}`);
   if (reads === "open") return pill("bad", "breaker open");
   if (reads === "half_open") return pill("warn", "being tried");
   const failing = one.requests >= 5 && one.error_rate > 0.1 && recently(one, now);
-  return failing ? pill("warn", "failing") : pill("well", "well");
+  if (failing) return pill("warn", "failing");
+  return one.requests ? pill("well", "well") : pill("", "not asked");
 }
 
 const recently = (one) => one.last_problem !== null && one.last_problem.seconds_ago < 60;
@@ -42,7 +43,7 @@ function wrong(one, now) {
   const told = faults.find(({ error }) => error !== "passed_over") || faults[0];
   return [
     list(faults.map(({ error, five_minutes }) => `${plain(error)} ${number.format(five_minutes)}`), ", "),
-    el("span", { class: "quiet detail" }, ` ${told.detail}, ${ago(told.last_at, now)}`),
+    el("span", { class: "quiet detail" }, ` – ${told.detail}, ${ago(told.last_at, now)}`),
   ];
 }
 
@@ -101,13 +102,22 @@ function drawQueues(state) {
   return show("letters", state.dead_letters.length ? letters(state) : null);
 }
 
+const FIRST = 6;
+
 function letters(state) {
+  const [first, rest] = [state.dead_letters.slice(0, FIRST), state.dead_letters.slice(FIRST)];
+  return [lettersTable("Dead letters: what providers refused for good, the newest first", first, state.at),
+    rest.length ? el("details", null, el("summary", null, `${number.format(rest.length)} more`),
+      lettersTable("Older dead letters", rest, state.at)) : null];
+}
+
+function lettersTable(caption, all, now) {
   const columns = [{ name: "When" }, { name: "Provider" }, { name: "What" }, { name: "Why it was refused" }, { name: "Again?" }];
-  const rows = state.dead_letters.map((one) => [
-    ago(one.died_at, state.at), one.provider, [`${plain(one.kind)} `, el("code", null, one.ref)], one.reason,
+  const rows = all.map((one) => [
+    ago(one.died_at, now), one.provider, [`${plain(one.kind)} `, el("code", null, one.ref)], one.reason,
     again("Retry", one.provider, one.ref),
   ]);
-  return table("Dead letters: what providers refused for good, the newest first", columns, rows);
+  return table(caption, columns, rows);
 }
 
 const again = (words, provider, ref) => el("button", {

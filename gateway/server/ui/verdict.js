@@ -2,7 +2,7 @@
 
 const HEADLINES = {
   bad: ["✕", "Callers are affected"],
-  warn: ["!", "Something is broken, and made up for"],
+  warn: ["!", "Something is broken, callers are answered"],
   note: ["✓", "All is well, with something to look at"],
   well: ["✓", "All is well"],
 };

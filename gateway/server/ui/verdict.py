@@ -119,7 +119,7 @@ def _left_alone(provider: dict[str, Any]) -> bool:
 def _standing(provider: dict[str, Any]) -> str:
     if provider["throttled_until"] is not None:
         return "throttled, it asks to be left alone"
-    return "breaker open" if provider["breaker"]["reads"] == "open" else "breaker half open, it is being tried"
+    return "breaker open" if provider["breaker"]["reads"] == "open" else "breaker half open (it is being tried)"
 
 
 def _instead(state: UiState, provider: str) -> str:
@@ -155,13 +155,14 @@ def _faults(provider: dict[str, Any], about: str) -> Iterator[Finding]:
 def _waiting(provider: dict[str, Any], about: str) -> Iterator[Finding]:
     name, queued, oldest = provider["name"], provider["queued_events"], provider["oldest_queued_s"]
     dead = provider["dead_letters"]
-    if provider["breaker"]["writes"] != "closed" and queued:
-        yield Finding("warn", about, f"{name}: breaker of its writes open, {queued} events and records wait")
+    breaker = provider["breaker"]["writes"]
+    if breaker != "closed" and queued:
+        said = f"{name}: breaker of its writes {_words(breaker)}, {_things(queued)} waiting"
+        yield Finding("warn", about, said)
     elif oldest is not None and oldest > LONG:
-        yield Finding("warn", about, f"{name}: {queued} events and records wait, the oldest for {_time(oldest)}")
+        yield Finding("warn", about, f"{name}: {_things(queued)} waiting, the oldest for {_time(oldest)}")
     if dead:
-        things = "1 event or record" if dead == 1 else f"{dead} events and records"
-        yield Finding("note", about, f"{name} has refused {things} for good (dead letters)")
+        yield Finding("note", about, f"{name} has refused {_things(dead)} for good (dead letters)")
 
 
 # --- experiments ------------------------------------------------------------------------------------------------
@@ -183,6 +184,10 @@ def _share(share: float) -> str:
 
 def _words(error: str) -> str:
     return error.replace("_", " ")
+
+
+def _things(count: int) -> str:
+    return "1 event or record" if count == 1 else f"{count} events and records"
 
 
 def _time(seconds: float) -> str:

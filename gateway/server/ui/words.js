@@ -10,22 +10,22 @@ const list = (parts, between = " · ") => parts.filter(Boolean).join(between);
 function share(part, whole) {
   if (!whole) return "–";
   const percent = (100 * part) / whole;
-  if (percent > 0 && percent < 1) return "< 1 %";
-  return `${percent > 99 && percent < 100 ? "> 99" : Math.round(percent)} %`;
+  if (percent > 0 && percent < 1) return "< 1\u00a0%";
+  return `${percent > 99 && percent < 100 ? "> 99" : Math.round(percent)}\u00a0%`;
 }
 
-const ratio = (value) => `${(100 * value).toFixed(1)} %`;
+const ratio = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
 
 function ms(value) {
   if (value === null || value === undefined) return "–";
-  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
-  return value < 1 ? "< 1 ms" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  if (value >= 1000) return `${(value / 1000).toFixed(1)}\u00a0s`;
+  return value < 1 ? "< 1\u00a0ms" : `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0ms`;
 }
 
 function seconds(value) {
-  if (value < 120) return `${Math.max(0, Math.round(value))} s`;
-  if (value < 7200) return `${Math.round(value / 60)} min`;
-  return value < 172800 ? `${Math.round(value / 3600)} h` : `${Math.round(value / 86400)} days`;
+  if (value < 120) return `${Math.max(0, Math.round(value))}\u00a0s`;
+  if (value < 7200) return `${Math.round(value / 60)}\u00a0min`;
+  return value < 172800 ? `${Math.round(value / 3600)}\u00a0h` : `${Math.round(value / 86400)}\u00a0days`;
 }
 
 // By the gateway's own clock: this machine's may be wrong.
