@@ -31,7 +31,7 @@ from gateway.server.mistakes import decode
 from gateway.state.opening import open_at
 from gateway.state.store import Store
 from gateway.tailoring import Tailor
-from gateway.transport import AiohttpTransport
+from gateway.transport import LeanTransport
 from gateway.trying.recording import Exchange, Recording
 
 ONLY_IN_SEARCHES: Final = {*SearchRequest.__struct_fields__} - {*RecommendationRequest.__struct_fields__}
@@ -49,7 +49,7 @@ class Trial:
         self._signer = signer
         self._plan = build(configuration, epoch(loaded, key), store, memory, key, None)
         self._recording = Recording(
-            AiohttpTransport(
+            LeanTransport(
                 connect_timeout=settings.connect_timeout,
                 max_answer=settings.max_answer,
                 max_connections=settings.max_in_flight,
