@@ -8,10 +8,12 @@ where a common call is refused, each is asked alone.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
 
+from gateway.adapter import Operation
 from gateway.deadline import Deadline
 from gateway.errors import Malformed, ProviderError
 from gateway.model.query import Recommend, Recommendations, Search
@@ -24,11 +26,10 @@ TURNS: Final = 3
 own, and of several seeds each by one more, so those arrive one and two turns after the others."""
 
 
-async def ask_alone(provider: Provider, question: Recommend | Search, deadline: Deadline) -> Recommendations:
+def ask_alone(provider: Provider, question: Recommend | Search, deadline: Deadline) -> Awaitable[Recommendations]:
     """One question, one call."""
-    operation = "search" if isinstance(question, Search) else "recommend"
-    answer: Recommendations = await provider.call(operation, question, deadline=deadline)  # type: ignore[arg-type]  # one of two literals
-    return answer
+    operation: Operation = "search" if isinstance(question, Search) else "recommend"
+    return provider.call(operation, question, deadline=deadline)
 
 
 class _Waiting(msgspec.Struct):

@@ -83,17 +83,26 @@ class Attempts:
         self.token: TokenKeeper | None = None
         self._drift = drift
 
-    async def send(self, request: Request, deadline: Deadline, timeout: float) -> Response:  # noqa: ASYNC109  # of one attempt, not of this call
-        """The vendor's 2xx answer, with credentials on the request."""
+    def send(self, request: Request, deadline: Deadline, timeout: float) -> Awaitable[Response]:
+        """The vendor's 2xx answer, with credentials on the request. `timeout`: of one attempt alone."""
         if self.token is None:
-            return await self.send_plain(self._adapter.authorize(request, None), deadline, timeout)
-        token = self.token.current()
+            return self.send_plain(self._adapter.authorize(request, None), deadline, timeout)
+        return self._send_with(self.token, request, deadline, timeout)
+
+    async def _send_with(
+        self,
+        keeper: TokenKeeper,
+        request: Request,
+        deadline: Deadline,
+        timeout: float,  # noqa: ASYNC109  # as above
+    ) -> Response:
+        token = keeper.current()
         if token is None:
-            token = await _in_time(self.token.fetched(), deadline.share(timeout, 1))
+            token = await _in_time(keeper.fetched(), deadline.share(timeout, 1))
         try:
             return await self.send_plain(self._adapter.authorize(request, token), deadline, timeout)
         except Unauthenticated:
-            fresh = await _in_time(self.token.renewed(token), deadline.share(timeout, 1))
+            fresh = await _in_time(keeper.renewed(token), deadline.share(timeout, 1))
             if fresh is None:
                 raise
         return await self.send_plain(self._adapter.authorize(request, fresh), deadline, timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from gateway.adapter import Done, Effect, Learn, Lookup, Owners, Recall, Refuse, Register, Request, Response
@@ -50,11 +50,12 @@ class Conversation:
         self._done: list[str] = []
         self._refused: dict[str, str] = {}
 
-    async def perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect) -> Awaitable[Any]:
         """Do what the effect says; see each effect for what is sent back."""
+        return self._send(effect) if isinstance(effect, Request) else self._perform(effect)
+
+    async def _perform(self, effect: Effect) -> Any:
         match effect:
-            case Request():
-                return await self._send(effect)
             case Lookup():
                 return await self._store.lookup(self._provider, effect.entity, effect.ids)
             case Owners():
@@ -73,9 +74,9 @@ class Conversation:
                 raise TypeError(f"a flow yielded {effect!r}, which is no effect: was `yield from` meant?")
         return None
 
-    async def _send(self, request: Request) -> Response:
+    def _send(self, request: Request) -> Awaitable[Response]:
         send = self._attempts.send_plain if self._plain else self._attempts.send
-        return await send(request, self._deadline, self._timeout)
+        return send(request, self._deadline, self._timeout)
 
     async def _register(self, effect: Register) -> str:
         async with self._store.claim(self._provider, effect.entity, effect.id) as known:

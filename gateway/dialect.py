@@ -31,6 +31,8 @@ from gateway.model.query import Facet, FacetScore, Item, Recommend, Recommendati
 
 ENCODED: Final = "g64-"
 HASHED: Final = "gh-"
+RESPELLED: Final = (ENCODED, HASHED)
+"""How spelled ids begin that are not as the caller has them."""
 
 
 class PropertyName(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ class Spelling:
     def _spell(self, id_: str) -> str:
         if self._plain:
             return id_
-        looks_encoded = id_.startswith((ENCODED, HASHED)) or id_ in (".", "..")
+        looks_encoded = id_.startswith(RESPELLED) or id_ in (".", "..")
         if not looks_encoded and self._takes(id_) and len(id_.encode()) <= self._max:
             return id_
         encoded = ENCODED + _base64url(id_.encode())
@@ -219,11 +221,11 @@ class Dialect:
         return replace(
             query,
             user=self._user(query.user),
-            items=tuple(self.item(id_) for id_ in query.items),
+            items=self._spelled(query.items),
             facet=query.facet and Facet(self.name(query.facet.name), query.facet.value),
             filter=None if query.filter is None else self.filter(query.filter),
-            exclude_items=tuple(self.item(id_) for id_ in query.exclude_items),
-            recent=tuple(self.item(id_) for id_ in query.recent),
+            exclude_items=self._spelled(query.exclude_items),
+            recent=self._spelled(query.recent),
             snippets=self._snippets(query.snippets),
         )
 
@@ -234,22 +236,29 @@ class Dialect:
             user=self._user(search.user),
             item=None if search.item is None else self.item(search.item),
             filter=None if search.filter is None else self.filter(search.filter),
-            exclude_items=tuple(self.item(id_) for id_ in search.exclude_items),
+            exclude_items=self._spelled(search.exclude_items),
             snippets=self._snippets(search.snippets),
         )
+
+    def _spelled(self, items: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(self._items.spell, items)) if items else ()
 
     def _user(self, user: User | None) -> User | None:
         if user is None:
             return None
-        history = tuple(Seen(self.item(seen.item), seen.time) for seen in user.history)
+        history = user.history and tuple(Seen(self.item(seen.item), seen.time) for seen in user.history)
         return User(None if user.id is None else self.user(user.id), history)
 
     def _snippets(self, snippets: tuple[Snippet, ...]) -> tuple[Snippet, ...]:
-        return tuple(Snippet(self.item(snippet.item), snippet.part) for snippet in snippets)
+        return snippets and tuple(Snippet(self.item(snippet.item), snippet.part) for snippet in snippets)
 
     def answer(self, said: Recommendations, known: Mapping[str, str]) -> Recommendations:
-        """A vendor's answer in the caller's words."""
-        items = tuple(self._item(item, known) for item in said.items)
+        """A vendor's answer in the caller's words; the same object where these are no others."""
+        items = said.items
+        if self._names or any(item.id.startswith(RESPELLED) for item in items):
+            items = tuple(self._item(item, known) for item in items)
+        elif not said.facets:
+            return said
         facets = tuple(FacetScore(self.caller_name(f.name), f.value, f.score) for f in said.facets)
         return replace(said, items=items, facets=facets)
 

@@ -11,7 +11,7 @@ document says": LookupError, TypeError, ValueError, AttributeError. Between an a
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable
 from pathlib import PurePath
 from typing import Any, Protocol, TypeVar
 
@@ -27,18 +27,19 @@ NOT_AS_DOCUMENTED = (LookupError, TypeError, ValueError, AttributeError, Recursi
 class Performer(Protocol):
     """Whoever can perform effects: the provider, or a test."""
 
-    async def perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect) -> Awaitable[Any]:
         """Do it and return what the effect promises; raise ProviderError where that is not to be had."""
 
 
 async def converse(flow: Flow[T], performer: Performer) -> T:
     """Drive a flow to its end. Raises ProviderError; closes the flow when cancelled."""
     heard = False
-    step: Callable[[], Effect] = lambda: next(flow)  # noqa: E731  # the first step has nothing to send
+    outcome: Any = None  # the first step has nothing to send
+    failure: ProviderError | None = None
     try:
         while True:
             try:
-                effect = step()
+                effect = flow.send(outcome) if failure is None else flow.throw(failure)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a flow of T returns T
             except NOT_AS_DOCUMENTED as error:
@@ -46,22 +47,12 @@ async def converse(flow: Flow[T], performer: Performer) -> T:
                     raise
                 raise malformed(error, flow) from error
             try:
-                outcome = await performer.perform(effect)
+                outcome, failure = await performer.perform(effect), None
             except ProviderError as error:
-                step = _throw(flow, error)
-            else:
-                step = _send(flow, outcome)
+                failure = error
             heard = True
     finally:
         flow.close()
-
-
-def _send(flow: Flow[T], outcome: object) -> Callable[[], Effect]:
-    return lambda: flow.send(outcome)
-
-
-def _throw(flow: Flow[T], error: ProviderError) -> Callable[[], Effect]:
-    return lambda: flow.throw(error)
 
 
 def malformed(error: Exception, flow: Flow[Any] | None = None) -> Malformed:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from math import floor
 from typing import Final, NamedTuple
 
@@ -33,7 +33,6 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     Mistake,
-    PassedOver,
 )
 from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
@@ -363,11 +362,8 @@ class Pipeline:
         """One provider after the other; those that did not answer are added to `failed`. Raises NoneAnswered."""
         ask = ask or (Asker().ask if _has_many_seeds(asked) else ask_alone)
 
-        async def one(provider: Provider, deadline: Deadline) -> Recommendations:
-            try:
-                return await Tailor(asked, provider, self.hidden).answer(ask, self._store, deadline)
-            except StoreError as error:  # the next one may need none of our records
-                raise PassedOver(str(error)) from error
+        def one(provider: Provider, deadline: Deadline) -> Awaitable[Recommendations]:
+            return Tailor(asked, provider, self.hidden).answer(ask, self._store, deadline)
 
         named = [(provider.name, provider) for provider in asked.candidates.providers]
         attempts: list[Attempt] = [] if failed is None else failed
@@ -375,24 +371,24 @@ class Pipeline:
         try:
             name, said = await Failover(one, self._clock).first(named, deadline, attempts)
         except NoneAnswered:
-            self._note_round(asked, attempts, None, Recommendations(), started, deadline)
+            self._note_round(asked, attempts, None, (), started, deadline)
             raise
-        self._note_round(asked, attempts, name, said, started, deadline)
         shadow = asked.placement.shadow
         if shadow is not None and failed is None:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
-        return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
+        answer = render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
+        self._note_round(asked, attempts, name, answer.items, started, deadline)
+        return answer
 
     def _note_round(
         self,
         asked: Asked,
         attempts: list[Attempt],
         name: str | None,
-        said: Recommendations,
+        items: tuple[str, ...],
         started: float,
         deadline: Deadline,
     ) -> None:
-        items = tuple(item.id for item in said.items)
         placement, arm, ended = asked.placement.name, asked.arm.name, self._clock()
         self.notes.note(
             Round(

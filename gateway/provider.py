@@ -62,7 +62,7 @@ log = structlog.get_logger("gateway")
 READS: Final[frozenset[Operation]] = frozenset({"recommend", "recommend_batch", "search"})
 """The operations that answer a caller who waits: `timeout` holds for them, `write_timeout` for the rest."""
 RECEIPTS: Final[frozenset[Operation]] = frozenset({"track", "put_users", "put_items", "delete_items"})
-"""The operations whose result is what became of each event or change."""
+"""The operations whose result is what became of each event or change: those that write ids."""
 
 
 class PropertySettings(Settings):
@@ -221,7 +221,10 @@ class Provider:
         return result
 
     async def _admitted(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
-        """Through the gates: throttle, bulkhead, breaker. What happens is told to the breaker."""
+        """Through the gates: throttle, bulkhead, breaker. What happens is told to the breaker.
+
+        A caller that hangs up leaves the permit without a verdict: that is nobody's fault.
+        """
         write = operation not in READS
         self._not_throttled()
         self.bulkhead.enter(write)
@@ -230,25 +233,18 @@ class Provider:
             with breaker.admit() as permit:
                 deadline.breaker = breaker.state
                 self._within_rate()  # last, because it is spent: a call that is refused elsewhere costs none of it
-                return await self._permitted(permit, operation, arguments, deadline)
+                started = self.clock()
+                try:
+                    result = await self._converse(operation, arguments, deadline)
+                except ProviderError as error:
+                    self._judge(error, permit, deadline, self.clock() - started)
+                    raise
+                seconds = self.clock() - started
+                permit.succeeded(seconds)
+                self.health.note(seconds, None)
+                return result
         finally:
             self.bulkhead.leave(write)
-
-    async def _permitted(
-        self, permit: Permit, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline
-    ) -> Any:
-        """A caller that hangs up leaves the permit without a verdict: that is nobody's fault."""
-        started = self.clock()
-        try:
-            result = await self._converse(operation, arguments, deadline)
-        except ProviderError as error:
-            seconds = self.clock() - started
-            if error.asked and not self._too_hurried(error, deadline, seconds):
-                self._note(error, permit, seconds)
-            raise
-        permit.succeeded(self.clock() - started)
-        self.health.note(self.clock() - started, None)
-        return result
 
     def _not_throttled(self) -> None:
         """Raises Throttled while the vendor asked to be left alone."""
@@ -261,7 +257,9 @@ class Provider:
         if self._send_rate is not None and (wait := self._send_rate.admit(self.clock())) > 0:
             raise Throttled("the rate set for it is spent", retry_after=wait)
 
-    def _note(self, error: ProviderError, permit: Permit, seconds: float) -> None:
+    def _judge(self, error: ProviderError, permit: Permit, deadline: Deadline, seconds: float) -> None:
+        if not error.asked or self._too_hurried(error, deadline, seconds):
+            return
         self.health.note(seconds, error)
         if error.counts:
             permit.failed(seconds)
@@ -290,12 +288,14 @@ class Provider:
         conversation = Conversation(self.name, self._attempts, self._store, self._memory, deadline, timeout)
         callers: Mapping[str, str] = {}
         try:
-            callers = await self._keep_way_back(operation, arguments)
+            if operation in RECEIPTS:
+                callers = await self._keep_way_back(operation, arguments)
             flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
                 return await self._noted(operation, self._receipt(conversation, callers))
-            known = await self._owners(hashed_ids(result))
+            hashed = hashed_ids(result)
+            known = await self._owners(hashed) if hashed else {}
             return read(self.dialect, operation, arguments, result, known)
         except ProviderError as error:
             if operation in RECEIPTS:

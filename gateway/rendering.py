@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from gateway.asked import Asked
 from gateway.events.attribution import Signer, credentials
@@ -15,6 +16,8 @@ from gateway.model.wire import Answer, AnswerFacet, AnswerItem, Source
 from gateway.policies.cache import CachedAnswer
 
 encoder: Final = msgspec.json.Encoder()
+RECOMMENDED: Final = ("items", "facets", "data")
+"""The members of an answer that its ETag is made of; each is encoded once."""
 
 
 def render(
@@ -22,12 +25,16 @@ def render(
 ) -> CachedAnswer:
     """The answer of a provider (None: of nobody) to a question."""
     answer = answer_of(asked, provider, said, fallback=fallback, signer=signer, now=now)
-    shown = (answer.items, answer.facets, answer.data)
-    etag = blake2b(encoder.encode([one for one in shown if one is not UNSET]), digest_size=12).hexdigest()
+    shown = {
+        name: msgspec.Raw(encoder.encode(value))
+        for name in RECOMMENDED
+        if (value := getattr(answer, name)) is not UNSET
+    }
+    etag = blake2b(b"".join(shown.values()), digest_size=12).hexdigest()
     return CachedAnswer(
-        body=encoder.encode(answer),
+        body=encoder.encode(replace(answer, **shown)),
         etag=f'W/"{etag}"',
-        items=tuple(item.id for item in said.items),
+        items=tuple([item.id for item in said.items]),
         recommendation_id=answer.recommendation_id,
         provider=provider,
         fallback=fallback,
@@ -52,7 +59,7 @@ def answer_of(
         experiment=source.experiment,
         arm=source.arm,
         query_id=said.query_id,
-        items=((item.id, item.part) for item in said.items),
+        items=[(item.id, item.part) for item in said.items],
         made_at=now,
         phase=asked.placement.phase.name if asked.placement.phase else None,
     )
@@ -71,6 +78,8 @@ def answer_of(
 
 def _items(asked: Asked, items: tuple[Item, ...]) -> tuple[AnswerItem, ...]:
     question = asked.question
+    if not (question.properties or question.snippet):
+        return tuple([AnswerItem(item.id, rank, item.score) for rank, item in enumerate(items, 1)])
     return tuple(
         AnswerItem(
             item.id,

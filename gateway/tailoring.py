@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from gateway.adapter import Part
+from gateway.adapter import Adapter, Part
 from gateway.asked import NEEDS_SEEDS, Asked
 from gateway.deadline import Deadline
-from gateway.errors import NoAnswer, Unsupported
+from gateway.errors import NoAnswer, PassedOver, Unsupported
 from gateway.events.hidden import Hidden
 from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
@@ -57,18 +57,27 @@ class Tailor:
         self._left: tuple[Filter, ...] = ()
         self._exclude: set[str] = {*asked.placement.hide}
         self._seen: set[str] = set()
-        self._question = self._fit(asked.question)
+        self._question = asked.question if _fits_anybody(asked, self._adapter) else self._fit(asked.question)
 
     async def answer(self, ask: Ask, records: Records, deadline: Deadline) -> Recommendations:
         """The mended answer. Raises ProviderError, NoAnswer where nothing is left of it."""
-        await self._look_into_log(records)
-        said = await self._ask(ask, deadline)
-        if said.facets:
-            return replace(said, facets=said.facets[: self._asked.question.count], warnings=self._all(said))
-        items = await self._mended(said.items, records)
+        question = self._asked.question
+        try:
+            if question.exclude_seen or self._adapter.wants_recent:
+                await self._look_into_log(records)
+            said = await self._ask(ask, deadline)
+            if said.facets:
+                return replace(said, facets=said.facets[: question.count], warnings=self._all(said))
+            items = self._allowed(said.items)
+            if self._left or question.properties:
+                items = await self._with_properties(items, records)
+        except StoreError as error:  # the next provider may need none of our records
+            raise PassedOver(str(error)) from error
+        if self._left:
+            items = self._filtered(items)
         if not items:
             raise NoAnswer("nothing to recommend")
-        return replace(said, items=items, warnings=self._all(said))
+        return replace(said, items=items[: question.count], warnings=self._all(said))
 
     def _all(self, said: Recommendations) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._warnings, *said.warnings)))
@@ -187,13 +196,13 @@ class Tailor:
         self._question = question
 
     # --- asking
-    async def _ask(self, ask: Ask, deadline: Deadline) -> Recommendations:
+    def _ask(self, ask: Ask, deadline: Deadline) -> Awaitable[Recommendations]:
         question = self._question
         if isinstance(question, Recommend):
             most = self._adapter.seeds.get(question.kind, 1)
             if len(question.items) > most:
-                return await self._ask_each(question, ask, deadline)
-        return await ask(self._provider, question, deadline)
+                return self._ask_each(question, ask, deadline)
+        return ask(self._provider, question, deadline)
 
     async def _ask_each(self, question: Recommend, ask: Ask, deadline: Deadline) -> Recommendations:
         """One question a seed, fused by rank. A seed without an answer takes nothing from the others."""
@@ -225,39 +234,59 @@ class Tailor:
         )
 
     # --- mending
-    async def _mended(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
-        best: dict[str, Item] = {}
-        for item in items:
-            if item.id not in self._exclude and item.id not in self._seen and item.id not in self._hidden.items:
-                best.setdefault(item.id, item)
-        kept = list(best.values())
+    def _allowed(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """Each item once, at its best place; none that is excluded, seen, hidden or scored too low."""
+        ids = {item.id for item in items}
+        without = (self._exclude, self._seen, self._hidden.items)
+        if len(ids) < len(items) or not all(map(ids.isdisjoint, without)):
+            best: dict[str, Item] = {}
+            for item in items:
+                if not any(item.id in out for out in without):
+                    best.setdefault(item.id, item)
+            items = tuple(best.values())
         least = self._asked.placement.settings.min_score.get(self._provider.name)
         if least is not None:
-            kept = [item for item in kept if item.score is None or item.score >= least]
-        if self._left or self._asked.question.properties:
-            kept = await self._with_properties(kept, records)
-        if self._left:
-            kept = self._filtered(kept)
-        return tuple(kept[: self._asked.question.count])
+            items = tuple(item for item in items if item.score is None or item.score >= least)
+        return items
 
-    async def _with_properties(self, items: list[Item], records: Records) -> list[Item]:
+    async def _with_properties(self, items: tuple[Item, ...], records: Records) -> tuple[Item, ...]:
         """The vendor's properties, else those on record."""
         lacking = [item.id for item in items if not item.properties]
         on_record = await _on_record(lacking, records) if lacking else {}
-        return [
+        return tuple(
             item if item.properties else replace(item, properties=on_record.get(item.id, item.properties))
             for item in items
-        ]
+        )
 
-    def _filtered(self, items: list[Item]) -> list[Item]:
+    def _filtered(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         compares = any(isinstance(leaf, Compare) for part in self._left for leaf in leaves(part))
-        known = [item for item in items if item.properties is not None] if compares else items
+        known = tuple(item for item in items if item.properties is not None) if compares else items
         if items and not known:
             raise Unsupported("the properties to filter by are not known of its items")
-        return [item for item in known if self._fits(item)]
+        return tuple(item for item in known if self._fits(item))
 
     def _fits(self, item: Item) -> bool:
         return all(matches(part, item.id, item.properties or {}) for part in self._left)
+
+
+def _fits_anybody(asked: Asked, adapter: Adapter) -> bool:
+    """Is it a question that every provider of its kind can take as it is, and nothing is left to do for us?"""
+    question = asked.question
+    if isinstance(question, Recommend):
+        more: object = question.items or question.contexts
+    else:
+        more = question.hybrid
+    return not (
+        more
+        or question.filter is not None
+        or question.exclude_items
+        or question.exclude_seen is not None
+        or (question.user is not None and question.user.history)
+        or question.count > adapter.max_count
+        or asked.placement.hide
+        or asked.options
+        or asked.origin
+    )
 
 
 async def _on_record(ids: list[str], records: Records) -> Mapping[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The recommendation id: what an answer was made from, packed, signed, and opaque to everybody else.
 
-    base64url( HMAC-SHA256(key, packed)[:16]  ‖  packed )       packed: MessagePack of `Credentials`
+    base64url( BLAKE2b(key, packed), 16 bytes  ‖  packed )       packed: MessagePack of `Credentials`
 
 It travels to the caller and back with events, so it must be compact and cannot be forged. Items are named by
 four bytes of a hash: enough to find the position of an item that the caller names again.
@@ -15,7 +15,8 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -28,7 +29,11 @@ CREDIT_LIFE: Final = 7 * 86400.0
 """Seconds after which an answer gets no credit any more for what its reader does: a week, the click-through
 window that is usual in advertising."""
 SIGNATURE: Final = 16
-"""Bytes of the HMAC that are kept: RFC 2104 §5 allows half of it."""
+"""Bytes of the keyed hash (RFC 7693 §2.9: it needs no HMAC around it, and costs half)."""
+LONGEST_KEY: Final = 64
+"""Bytes of a key that the hash takes; a longer one is hashed first, as HMAC does."""
+FINGERPRINTS: Final = 16_384
+"""Items whose fingerprints are at hand (some 4 MiB): answers name the same ones again and again."""
 
 
 class Credentials(msgspec.Struct, frozen=True, array_like=True):
@@ -61,6 +66,7 @@ class Credentials(msgspec.Struct, frozen=True, array_like=True):
         return self.parts[position - 1] if position and position <= len(self.parts) else None
 
 
+@lru_cache(maxsize=FINGERPRINTS)
 def fingerprint(item: str) -> bytes:
     """Four bytes that stand for an item."""
     return blake2b(item.encode(), digest_size=4).digest()
@@ -74,7 +80,7 @@ class Signer:
     """Makes and reads recommendation ids. The first key signs, all verify."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        self._keys = tuple(key if len(key) <= LONGEST_KEY else blake2b(key).digest() for key in keys)
 
     def sign(self, credentials: Credentials) -> str:
         """The recommendation id."""
@@ -97,7 +103,7 @@ class Signer:
 
     @staticmethod
     def _mac(key: bytes, packed: bytes) -> bytes:
-        return hmac.digest(key, packed, "sha256")[:SIGNATURE]
+        return blake2b(packed, key=key, digest_size=SIGNATURE).digest()
 
 
 def credentials(
@@ -107,13 +113,12 @@ def credentials(
     experiment: str | None,
     arm: str | None,
     query_id: str | None,
-    items: Iterable[tuple[str, int | None]],
+    items: Sequence[tuple[str, int | None]],
     made_at: float,
     phase: str | None = None,
 ) -> Credentials:
     """What is signed for an answer; `items`: each item's id and part, by rank."""
-    ranked = tuple(items)
-    parts = tuple(part for _, part in ranked) if any(part is not None for _, part in ranked) else ()
+    parts = [part for _, part in items]
     return Credentials(
         nonce=secrets.token_bytes(6),
         made_at=int(made_at),
@@ -122,8 +127,8 @@ def credentials(
         experiment=experiment,
         arm=arm,
         query_id=query_id,
-        items=tuple(fingerprint(id_) for id_, _ in ranked),
-        parts=parts,
+        items=tuple([fingerprint(id_) for id_, _ in items]),
+        parts=tuple(parts) if parts.count(None) < len(parts) else (),
         phase=phase,
     )
 
