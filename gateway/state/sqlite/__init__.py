@@ -1,13 +1,13 @@
 """The embedded state store: one file for one machine. Each part stands in a module of its own.
 
-database.py    the file, its thread, group commit      migrations.py  the schema
+database.py    the file: group commit, reads           migrations.py  the schema
 ids.py         id maps                                 secrets.py     keys
 records.py     users and items                         activity.py    who wanted which item
 log.py         events                                  outbox.py      what providers are still to be told
 erasures.py    users forgotten, receipts               replays.py     a provider fed anew
 leases.py      one active process                      room.py        the bound of the file
-upkeep.py      what the clock does
-experiments.py counts of experiments             tokens.py     access tokens, sealed
+upkeep.py      what the clock does                     turns.py       the file's threads
+experiments.py counts of experiments                   tokens.py      access tokens, sealed
 """
 
 from __future__ import annotations

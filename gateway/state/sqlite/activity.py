@@ -103,10 +103,10 @@ class UserItems:
 
     async def seen(self, users: Iterable[str], limit: int) -> dict[str, tuple[str, ...]]:
         wanted = list(users)
-        return await self.db.run(lambda: {user: self._seen(user, limit) for user in wanted})
+        return await self.db.read(lambda: {user: self._seen(user, limit) for user in wanted})
 
     def _seen(self, user: str, limit: int) -> tuple[str, ...]:
-        rows = self.db.connection.execute(
+        rows = self.db.reading.execute(
             "SELECT item, type FROM user_items WHERE user = ? ORDER BY time DESC, seq DESC LIMIT ?",
             (user, ROWS_AN_ITEM * limit),
         )
@@ -114,10 +114,10 @@ class UserItems:
         return tuple(reversed(latest))
 
     async def learned_since(self, position: Position, limit: int) -> Learned:
-        return await self.db.run(lambda: self._learned_since(position, limit))
+        return await self.db.read(lambda: self._learned_since(position, limit))
 
     def _learned_since(self, position: Position, limit: int) -> Learned:
-        read = self.db.connection.execute
+        read = self.db.reading.execute
         (forgotten,) = read("SELECT version FROM versions WHERE name = 'forgotten'").fetchone()
         deeds = read(
             "SELECT seq, user, item, type, value, time FROM user_items WHERE seq > ? ORDER BY seq LIMIT ?",

@@ -1,140 +1,148 @@
-"""One SQLite file in WAL mode with full sync, used by one thread of its own; changes are committed in groups.
+"""One SQLite file in WAL mode with full sync: one thread changes it, in groups, and another reads it.
 
-    change(work) ─▸ waiting ─▸ [ BEGIN IMMEDIATE · each work in a savepoint · COMMIT ] ─▸ every caller hears
-    run(work)    ─▸ the same thread, in order                     one sync for all that waited
+    change(work) ─▸ gather ─▸ [ BEGIN IMMEDIATE · each work in a savepoint · COMMIT ] ─▸ every caller hears
+                                                 one sync for all that waited
+    read(work)   ─▸ gather ─▸ [ BEGIN · each work · COMMIT ]      one moment of the file, by its own connection
 
-The event loop never waits for the disk. While one group is being committed the next one gathers, so throughput
-does not hang on a sync for each request. What one work does wrong is undone alone; a commit that fails fails
-for all of its group, and nothing of it is written. Several processes may share the file.
+The event loop never waits for the disk, and who reads never waits for a sync. While one group is being committed
+the next one gathers, so throughput does not hang on a sync for each request. What one work does wrong is undone
+alone; a commit that fails fails for all of its group, and nothing of it is written. What was committed before a
+read was asked for is seen by it. Several processes may share the file; `:memory:` has one thread for both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from gateway.state.sqlite.migrations import MIGRATIONS
+from gateway.state.sqlite.turns import Asked, Turns
 from gateway.state.store import StoreError
 
 T = TypeVar("T")
 
-GROUP: Final = 1000
-"""The most changes that are committed together."""
 BUSY: Final = 10.0
 """Seconds for which another process's write is waited for."""
-
-
-class _Waiting(msgspec.Struct):
-    work: Callable[[], Any]
-    loop: asyncio.AbstractEventLoop
-    heard: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
 
 
 class Database:
     """The file. What stands in it is the business of the modules beside this one."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor,
+        reading: sqlite3.Connection, reader: ThreadPoolExecutor,
+    ) -> None:  # fmt: skip
         self.connection = connection
+        """For changes, on their thread."""
+        self.reading = reading
+        """For what is read, on the other."""
         self.max_bytes: int | None = None
         self.room = 0
         """The bound of the file, and bytes that may still be written before it is looked at again: see room.py."""
-        self._thread = thread
-        self._waiting: deque[_Waiting] = deque()
+        self._thread, self._reader = thread, reader
+        self._changes = Turns(thread, self._commit)
+        self._reads = Turns(reader, self._look)
 
     @classmethod
     async def open(cls, path: str) -> Database:
         """Open or create the file at `path` (`:memory:` too), migrated, mode 0600. Raises StoreError."""
+        loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, "state")
+        reader = thread if path == ":memory:" else ThreadPoolExecutor(1, "state reads")
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
+            connection = await loop.run_in_executor(thread, _connect, path)
+            reading = connection if reader is thread else await loop.run_in_executor(reader, _to_read, path)
         except (sqlite3.Error, OSError) as error:
             thread.shutdown(wait=False)
+            reader.shutdown(wait=False)
             raise StoreError(f"cannot open the state store {path}: {error}") from error
-        return cls(connection, thread)
+        return cls(connection, thread, reading, reader)
 
     async def close(self) -> None:
         """After everything that was asked before."""
+        if self.reading is not self.connection:
+            await asyncio.get_running_loop().run_in_executor(self._reader, self.reading.close)
+            self._reader.shutdown(wait=False)
         await self.run(self.connection.close)
         self._thread.shutdown(wait=False)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Read something on the store's thread. Raises StoreError."""
+        """Something outside any transaction, on the thread of the changes, in order. Raises StoreError."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
             raise StoreError(f"the state store failed: {error}") from error
 
+    async def read(self, work: Callable[[], T]) -> T:
+        """Read something by way of `reading`. Raises StoreError, or what `work` raises."""
+        return await self._reads.ask(work)
+
     async def change(self, work: Callable[[], T]) -> T:
         """Change something; it is on disk when this returns. Raises StoreError, or what `work` raises."""
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, loop, loop.create_future())
-        self._waiting.append(waiting)
-        self._thread.submit(self._commit_group)
-        result: T = await waiting.heard
-        return result
+        return await self._changes.ask(work)
 
-    def _commit_group(self) -> None:
-        """Runs on the store's thread; commits all that wait by now. A later call may find nothing left."""
-        group: list[_Waiting] = []
-        while self._waiting and len(group) < GROUP:
-            group.append(self._waiting.popleft())
-        if not group:
-            return
+    def _commit(self, group: list[Asked]) -> None:
+        """All of them together, or none."""
         try:
             self.connection.execute("BEGIN IMMEDIATE")
-            for waiting in group:
-                self._work(waiting)
+            for asked in group:
+                self._work(asked)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            for waiting in group:
-                waiting.error = error
-        for waiting in group:
-            waiting.loop.call_soon_threadsafe(_tell, waiting)
+            for asked in group:
+                asked.error = error
 
-    def _work(self, waiting: _Waiting) -> None:
+    def _work(self, asked: Asked) -> None:
         """One change, undone alone if it fails. A full disk or a broken file is everybody's: it passes through."""
         self.connection.execute("SAVEPOINT one")
         try:
-            waiting.result = waiting.work()
+            asked.result = asked.work()
         except sqlite3.OperationalError:
             raise
         except Exception as error:  # here a change ends: whoever asked for it hears
             self.connection.execute("ROLLBACK TO one")
-            waiting.error = error
+            asked.error = error
         self.connection.execute("RELEASE one")
 
-    def select(self, query: str, ids: Iterable[str | int], *before: str) -> list[tuple[Any, ...]]:
-        """Rows of a query whose last placeholder is `IN ({})`, however many ids there are. On the thread."""
-        wanted = list(ids)
-        rows: list[tuple[Any, ...]] = []
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
-            rows += self.connection.execute(query.format(",".join("?" * len(part))), (*before, *part))
-        return rows
+    def _look(self, group: list[Asked]) -> None:
+        """All of them at the same moment of the file."""
+        try:
+            self.reading.execute("BEGIN")
+            for asked in group:
+                try:
+                    asked.result = asked.work()
+                except Exception as error:  # here a read ends: whoever asked for it hears
+                    asked.error = error
+            self.reading.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self.reading.in_transaction:
+                self.reading.execute("ROLLBACK")
+            for asked in group:
+                asked.error = error
 
 
-def _tell(waiting: _Waiting) -> None:
-    if waiting.heard.done():  # nobody waits any more
-        return
-    if waiting.error is None:
-        waiting.heard.set_result(waiting.result)
-    elif isinstance(waiting.error, sqlite3.Error):
-        error = StoreError(f"the state store failed: {waiting.error}")
-        error.__cause__ = waiting.error
-        waiting.heard.set_exception(error)
-    else:
-        waiting.heard.set_exception(waiting.error)
+def select(
+    connection: sqlite3.Connection, query: str, ids: Iterable[str | int], *before: str
+) -> list[tuple[Any, ...]]:
+    """Rows of a query whose last placeholder is `IN ({})`, however many ids there are. On its thread."""
+    wanted = list(ids)
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        rows += connection.execute(query.format(",".join("?" * len(part))), (*before, *part))
+    return rows
+
+
+def _to_read(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -87,5 +87,5 @@ class Erasures:
 
     async def erasure(self, hash_: str) -> ErasureReceipt | None:
         query = "SELECT requested_at, routes FROM erasures WHERE hash = ?"
-        row = await self.db.run(lambda: self.db.connection.execute(query, (hash_,)).fetchone())
+        row = await self.db.read(lambda: self.db.reading.execute(query, (hash_,)).fetchone())
         return None if row is None else ErasureReceipt(row[0], _receipt.decode(row[1]))

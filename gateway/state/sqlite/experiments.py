@@ -123,10 +123,10 @@ class Experiments:
         await self.db.change(lambda: credit(self.db, earned))
 
     async def tallies(self, experiment: str | None = None) -> list[Tally]:
-        return await self.db.run(lambda: self._tallies(experiment))
+        return await self.db.read(lambda: self._tallies(experiment))
 
     def _tallies(self, experiment: str | None) -> list[Tally]:
-        rows = self.db.connection.execute(
+        rows = self.db.reading.execute(
             "SELECT number, experiment, name, placement, unit, weights, began_at FROM phases "
             "WHERE ? IS NULL OR experiment = ? ORDER BY began_at, number",
             (experiment, experiment),
@@ -142,4 +142,4 @@ class Experiments:
 
     def _arms(self, phase: int) -> dict[str, Counts]:
         query = f"SELECT arm, {', '.join(SUMS)} FROM arm_counts WHERE phase = ? ORDER BY arm"  # noqa: S608  # ours
-        return {arm: Counts(*sums) for arm, *sums in self.db.connection.execute(query, (phase,))}
+        return {arm: Counts(*sums) for arm, *sums in self.db.reading.execute(query, (phase,))}

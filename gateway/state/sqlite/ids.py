@@ -10,7 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from gateway.adapter import Entity
-from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.database import Database, select
 
 CLAIM_LIFE: Final = 30.0
 """Seconds after which the claim of a process that died may be taken over."""
@@ -26,11 +26,11 @@ class IdMaps:
 
     async def lookup(self, provider: str, entity: Entity, ids: Iterable[str]) -> dict[str, str]:
         query = "SELECT id, vendor_id FROM ids WHERE provider = ? AND entity = ? AND id IN ({})"
-        return await self.db.run(lambda: dict(self.db.select(query, ids, provider, entity)))
+        return await self.db.read(lambda: dict(select(self.db.reading, query, ids, provider, entity)))
 
     async def owners(self, provider: str, entity: Entity, vendor_ids: Iterable[str]) -> dict[str, str]:
         query = "SELECT vendor_id, id FROM ids WHERE provider = ? AND entity = ? AND vendor_id IN ({})"
-        return await self.db.run(lambda: dict(self.db.select(query, vendor_ids, provider, entity)))
+        return await self.db.read(lambda: dict(select(self.db.reading, query, vendor_ids, provider, entity)))
 
     async def bind(self, provider: str, entity: Entity, pairs: Mapping[str, str]) -> None:
         rows = [(provider, entity, id_, vendor_id) for id_, vendor_id in pairs.items()]
@@ -67,7 +67,7 @@ class IdMaps:
         """The vendor's id if there is one, and whether the claim is now ours."""
         provider, entity, id_ = key
         query = "SELECT vendor_id FROM ids WHERE provider = ? AND entity = ? AND id IN ({})"
-        found = self.db.select(query, [id_], provider, entity)
+        found = select(self.db.connection, query, [id_], provider, entity)
         if found:
             return str(found[0][0]), False
         self.db.connection.execute("DELETE FROM claims WHERE until < ?", (now,))

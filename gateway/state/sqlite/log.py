@@ -10,7 +10,7 @@ import msgspec
 from gateway.model.activity import Event
 from gateway.state.kept import Delivered, Entry, EventFilter, Logged, Route, subject
 from gateway.state.sqlite.activity import note
-from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.database import Database, select
 from gateway.state.sqlite.experiments import credit
 from gateway.state.sqlite.room import make_room
 
@@ -71,11 +71,11 @@ class EventLog:
         """Newest first; and where the next page begins, None at the end."""
 
         def work() -> list[Logged]:
-            rows = self.db.connection.execute(*_query(wanted, limit + 1, after)).fetchall()
+            rows = self.db.reading.execute(*_query(wanted, limit + 1, after)).fetchall()
             states = self._undelivered([row[0] for row in rows])
             return [_logged(row, states.get(row[0], {})) for row in rows]
 
-        found = await self.db.run(work)
+        found = await self.db.read(work)
         if len(found) <= limit:
             return found, None
         last = found[limit - 1]
@@ -88,7 +88,7 @@ class EventLog:
         tables: tuple[tuple[str, Delivered], ...] = (("dead_letters", "dead"), ("outbox", "queued"))
         for table, state in tables:
             query = f"SELECT event, provider FROM {table} WHERE event IN ({{}})"  # noqa: S608  # names of ours
-            for event, provider in self.db.select(query, wanted):
+            for event, provider in select(self.db.reading, query, wanted):
                 states.setdefault(event, {})[provider] = state
         return states
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from gateway.state.kept import DeadLetter, Errand, Queue
-from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.database import Database, select
 
 MOST_BYTES: Final = 4_000_000
 """Of errands that are handed out at once, so that large ones cannot fill the memory."""
@@ -26,7 +26,7 @@ class Outbox:
 
     async def errands(self, provider: str, after: int, limit: int, *, replayed: bool = False) -> list[Errand]:
         def work() -> list[Errand]:
-            rows = self.db.connection.execute(
+            rows = self.db.reading.execute(
                 "SELECT o.seq, o.kind, o.ref, o.subject, o.accepted_at, o.attempts, o.due, o.replayed, "
                 "coalesce(o.body, e.body, x'') FROM outbox o LEFT JOIN events e ON e.seq = o.event "
                 "WHERE o.provider = ? AND o.replayed = ? AND o.seq > ? ORDER BY o.seq LIMIT ?",
@@ -34,11 +34,11 @@ class Outbox:
             )
             return list(_within(rows, MOST_BYTES))
 
-        return await self.db.run(work)
+        return await self.db.read(work)
 
     async def still_queued(self, seqs: Sequence[int]) -> set[int]:
         query = "SELECT seq FROM outbox WHERE seq IN ({})"
-        return await self.db.run(lambda: {row[0] for row in self.db.select(query, seqs)})
+        return await self.db.read(lambda: {row[0] for row in select(self.db.reading, query, seqs)})
 
     async def settle(
         self, provider: str, told: Sequence[Errand], refused: Sequence[tuple[Errand, str]], now: float
@@ -77,7 +77,7 @@ class Outbox:
         """By provider; those for which nothing waits and nothing is dead are left out."""
 
         def work() -> dict[str, Queue]:
-            read = self.db.connection.execute
+            read = self.db.reading.execute
             queued = {
                 name: (count, oldest)
                 for name, count, oldest in read(
@@ -90,21 +90,21 @@ class Outbox:
                 name: Queue(*queued.get(name, (0, None)), dead.get(name, 0)) for name in sorted({*queued, *dead})
             }
 
-        return await self.db.run(work)
+        return await self.db.read(work)
 
     # --- dead letters
     async def dead_letters(self, provider: str | None, limit: int) -> list[DeadLetter]:
         """Newest first."""
 
         def work() -> list[DeadLetter]:
-            rows = self.db.connection.execute(
+            rows = self.db.reading.execute(
                 "SELECT seq, provider, kind, ref, reason, attempts, died_at FROM dead_letters "
                 "WHERE coalesce(?, provider) = provider ORDER BY seq DESC LIMIT ?",
                 (provider, limit),
             )
             return [DeadLetter(*row) for row in rows]
 
-        return await self.db.run(work)
+        return await self.db.read(work)
 
     async def retry(self, provider: str | None, ref: str | None) -> int:
         """Put dead letters into the outbox again, in their order; how many those were."""

@@ -15,7 +15,7 @@ from gateway.adapter import Entity
 from gateway.model.activity import Change
 from gateway.state.kept import Deleted, Edit, ErrandKind, Record, Route, Routes, Synced, subject
 from gateway.state.sqlite.activity import note_items
-from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.database import Database, select
 from gateway.state.sqlite.room import make_room
 
 _routes: Final = msgspec.json.Decoder(dict[str, Route])
@@ -102,16 +102,16 @@ class Records:
 
     # --- what is on record
     async def record(self, entity: Entity, id_: str) -> Record | None:
-        found = await self.db.run(lambda: self._records(entity, "id = ?", id_, 1))
+        found = await self.db.read(lambda: self._records(entity, "id = ?", id_, 1))
         return found[0] if found else None
 
     async def records(self, entity: Entity, after: str, limit: int) -> list[Record]:
         """By id."""
-        return await self.db.run(lambda: self._records(entity, "id > ?", after, limit))
+        return await self.db.read(lambda: self._records(entity, "id > ?", after, limit))
 
     def _records(self, entity: Entity, which: str, id_: str, limit: int) -> list[Record]:
         kept = "AND deleted = 0" if entity == "item" else ""
-        rows = self.db.connection.execute(
+        rows = self.db.reading.execute(
             f"SELECT id, properties, created_at, updated_at, routes FROM {TABLES[entity]} "  # noqa: S608  # ours
             f"WHERE {which} {kept} ORDER BY id LIMIT ?",
             (id_, limit),
@@ -138,13 +138,13 @@ class Records:
         subjects = [subject(kind, id_) for id_ in ids]
         for table, state in tables:
             query = f"SELECT ref, provider FROM {table} WHERE kind = ? AND subject IN ({{}})"  # noqa: S608  # ours
-            for ref, provider in self.db.select(query, subjects, kind):
+            for ref, provider in select(self.db.reading, query, subjects, kind):
                 states[ref, provider] = state
         return states
 
     async def items(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         query = "SELECT id, properties FROM items WHERE deleted = 0 AND id IN ({})"
-        rows = await self.db.run(lambda: self.db.select(query, ids))
+        rows = await self.db.read(lambda: select(self.db.reading, query, ids))
         return {id_: _properties.decode(properties) for id_, properties in rows}
 
     # --- what `local` learns

@@ -8,6 +8,7 @@ only what was accepted before the replay began is told, and nothing that is in t
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from gateway.adapter import Entity
 from gateway.model.activity import Change, Event
 from gateway.state.kept import Replay, subject
-from gateway.state.sqlite.database import Database
+from gateway.state.sqlite.database import Database, select
 from gateway.state.sqlite.records import PUT, TABLES
 
 _events: Final = msgspec.json.Decoder(Event)
@@ -42,7 +43,7 @@ class Replays:
 
         def work() -> Replay:
             read = self.db.connection.execute
-            old = self._replay(provider)
+            old = _replay(self.db.connection, provider)
             if old is not None and old.stage != "done":
                 return old
             (total,) = read(
@@ -58,17 +59,12 @@ class Replays:
 
     async def replay(self, provider: str) -> Replay | None:
         """The one under way, or the last."""
-        return await self.db.run(lambda: self._replay(provider))
+        return await self.db.read(lambda: _replay(self.db.reading, provider))
 
     async def replayed_left(self, provider: str) -> int:
         """How much of a replay is queued and not told yet."""
         query = "SELECT count(*) FROM outbox WHERE provider = ? AND replayed = 1"
-        return await self.db.run(lambda: int(self.db.connection.execute(query, (provider,)).fetchone()[0]))
-
-    def _replay(self, provider: str) -> Replay | None:
-        query = f"SELECT {COLUMNS} FROM replays WHERE provider = ?"  # noqa: S608  # names of ours
-        row = self.db.connection.execute(query, (provider,)).fetchone()
-        return None if row is None else Replay(*row)
+        return await self.db.read(lambda: int(self.db.reading.execute(query, (provider,)).fetchone()[0]))
 
     def _write_replay(self, replay: Replay) -> None:
         self.db.connection.execute(
@@ -80,7 +76,7 @@ class Replays:
         """Put the next part into the outbox. `keeps`: which records the provider can keep."""
 
         def work() -> Replay:
-            replay = self._replay(provider)
+            replay = _replay(self.db.connection, provider)
             assert replay is not None  # noqa: S101  # begun before
             if replay.stage == "done":
                 return replay
@@ -130,7 +126,8 @@ class Replays:
             (int(replay.position or 0), replay.upto, limit),
         ).fetchall()
         query = "SELECT event FROM outbox WHERE provider = ? AND event IN ({})"
-        waiting = {event for (event,) in self.db.select(query, [row[0] for row in rows], replay.provider)}
+        found = select(self.db.connection, query, [row[0] for row in rows], replay.provider)
+        waiting = {event for (event,) in found}
         told = [
             (replay.provider, "event", id_, subject("event", user), seq, now, None)
             for seq, id_, user, time, body in rows
@@ -153,3 +150,9 @@ class Replays:
             f"UPDATE {table} SET routes = json_patch(routes, ?) WHERE {key} = ?",  # noqa: S608  # names of ours
             [(msgspec.json.encode({provider: "queued"}).decode(), one) for one in keys],
         )
+
+
+def _replay(connection: sqlite3.Connection, provider: str) -> Replay | None:
+    query = f"SELECT {COLUMNS} FROM replays WHERE provider = ?"  # noqa: S608  # names of ours
+    row = connection.execute(query, (provider,)).fetchone()
+    return None if row is None else Replay(*row)

@@ -21,5 +21,5 @@ class Tokens:
 
     async def kept_token(self, name: str, now: float) -> tuple[bytes, float] | None:
         query = "SELECT sealed, until - ? FROM tokens WHERE name = ? AND until > ?"
-        row = await self.db.run(lambda: self.db.connection.execute(query, (now, name, now)).fetchone())
+        row = await self.db.read(lambda: self.db.reading.execute(query, (now, name, now)).fetchone())
         return None if row is None else (bytes(row[0]), float(row[1]))

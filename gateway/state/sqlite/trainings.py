@@ -56,7 +56,7 @@ class Trainings:
     async def training(self, provider: str) -> TrainingRecord:
         def work() -> TrainingRecord:
             query = "SELECT started_at, told - told_then FROM trainings WHERE provider = ?"
-            row = self.db.connection.execute(query, (provider,)).fetchone()
+            row = self.db.reading.execute(query, (provider,)).fetchone()
             return TrainingRecord(*row) if row else TrainingRecord()
 
-        return await self.db.run(work)
+        return await self.db.read(work)

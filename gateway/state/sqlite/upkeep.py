@@ -45,7 +45,7 @@ class Upkeep:
         """What happened since the event and the erasure of these numbers; negative: only where we are."""
 
         def work() -> News:
-            read = self.db.connection.execute
+            read = self.db.reading.execute
             last_event, last_forgotten, hidden = read(
                 "SELECT (SELECT coalesce(max(seq), 0) FROM events), "
                 "(SELECT coalesce(max(seq), 0) FROM forgotten), version FROM versions WHERE name = 'hidden'"
@@ -58,9 +58,9 @@ class Upkeep:
             users += [user for (user,) in read("SELECT user FROM forgotten WHERE seq > ?", (forgotten,))]
             return News(max(last_event, event), max(last_forgotten, forgotten), hidden, frozenset(users))
 
-        return await self.db.run(work)
+        return await self.db.read(work)
 
     async def hidden_items(self) -> frozenset[str]:
         """Items that were deleted and not put again."""
         query = "SELECT id FROM items WHERE deleted = 1"
-        return await self.db.run(lambda: frozenset(id_ for (id_,) in self.db.connection.execute(query)))
+        return await self.db.read(lambda: frozenset(id_ for (id_,) in self.db.reading.execute(query)))
