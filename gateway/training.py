@@ -7,13 +7,15 @@
                                                     no: it is given back
 
 Whether a training may have begun is read from the exchanges themselves: one that never left and one that the
-vendor refused have begun nothing, and a failed login is no exchange of the training's.
+vendor refused have begun nothing, and a failed login is no exchange of the training's. Where the store fails, a
+lock that it may have kept all the same is given back as soon as it is there again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,7 +26,7 @@ from gateway import addressing
 from gateway.deadline import Clock, Deadline
 from gateway.errors import GatewayError
 from gateway.provider import Provider
-from gateway.state.store import Store
+from gateway.state.store import Store, StoreError
 from gateway.telemetry.notes import Exchange
 
 MAYBE_DONE: Final = frozenset({408, 425})
@@ -62,12 +64,15 @@ class Trainer:
         self._store = store
         self._clock = clock
         self._left_alone: dict[str, float] = {}
+        self._owed: set[tuple[str, float]] = set()
+        """Locks that stand for nothing, of which the store could not be told: provider, and when it was."""
 
     async def begin(self, provider: Provider, deadline: Deadline) -> float:
         """Ask for a training; the moment of the next. Raises TooEarly, GatewayError, StoreError."""
+        await self._pay()
         interval = provider.adapter.train_interval() or 0.0
         now = self._clock()
-        next_allowed_at = await self._store.begin_training(provider.name, now, interval)
+        next_allowed_at = await self._taken(provider.name, now, interval)
         if next_allowed_at is not None:
             raise TooEarly(next_allowed_at)
         trail: list[Exchange] = []
@@ -76,9 +81,25 @@ class Trainer:
             await addressing.call(provider, "train", deadline=deadline)
         except GatewayError:
             if not may_have_begun(trail):
-                await self._store.give_back_training(provider.name, now)
+                self._owed.add((provider.name, now))
+                with suppress(StoreError):
+                    await self._pay()
             raise
         return now + interval
+
+    async def _taken(self, name: str, now: float, interval: float) -> float | None:
+        """As the store's. An answer that was lost may have been a yes."""
+        try:
+            return await self._store.begin_training(name, now, interval)
+        except StoreError:
+            self._owed.add((name, now))
+            raise
+
+    async def _pay(self) -> None:
+        """Give back what stands for nothing. Raises StoreError."""
+        for name, began in [*self._owed]:
+            await self._store.give_back_training(name, began)
+            self._owed.discard((name, began))
 
     async def standing(self, provider: Provider) -> Standing:
         """When it was last trained, and what it has been told since. Raises StoreError."""
@@ -88,7 +109,8 @@ class Trainer:
         return Standing(record.started_at, next_allowed_at, record.new_events)
 
     async def look(self, providers: Iterable[Provider]) -> None:
-        """Train those that are to be trained by themselves, have been told something, and may be."""
+        """Train those that are to be by themselves, have been told something, and may be. Raises StoreError."""
+        await self._pay()
         for provider in providers:
             if provider.adapter.trains_by_itself() and await self._is_due(provider):
                 await self._train(provider)

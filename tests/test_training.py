@@ -93,7 +93,7 @@ def test_what_may_have_begun(outcomes: list[int | str], begun: bool) -> None:
 # --- over HTTP ---------------------------------------------------------------------------------------------------
 
 module = pytest.mark.asyncio(loop_scope="module")
-ACCOUNTS: Final = tuple(f"r{n}" for n in range(12))
+ACCOUNTS: Final = tuple(f"r{n}" for n in range(13))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -227,6 +227,26 @@ async def test_a_store_that_cannot_be_asked_is_unavailable(shop: World, monkeypa
         reply.problem("unavailable", 503)
         assert reply.headers["Retry-After"] == "1"
     assert trainings(shop) == before
+
+
+@module
+async def test_a_lock_whose_grant_was_lost_on_the_way_is_given_back(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has reached the vendor: half an hour without a training would be for nothing."""
+    real, provider = SqliteStore.begin_training, shop.provider("r12")
+
+    async def granted_unheard(*told: Any) -> None:
+        await real(*told)
+        raise StoreError("hung up")
+
+    monkeypatch.setattr(SqliteStore, "begin_training", granted_unheard)
+    (await shop.request("POST", "/v1/training?provider=r12")).problem("unavailable", 503)
+    monkeypatch.undo()
+    assert (await _standing(shop, "r12"))["last_started_at"] is not None
+    await shop.runtime.trainer.look([provider])
+    assert (await _standing(shop, "r12"))["last_started_at"] is None
+    assert (await shop.request("POST", "/v1/training?provider=r12")).status == 202
 
 
 # --- by itself ---------------------------------------------------------------------------------------------------

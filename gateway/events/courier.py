@@ -69,11 +69,11 @@ class Courier:
         self.name = provider.name
         self.settings = settings
         self._store = store
-        self._teller = Teller(provider, credits_of, wall)
         self._hash_of = hash_of
         self._clock, self._wall, self._sleep = clock, wall, sleep
         self._pace = Pace(settings.retry, clock, rng or Random())  # noqa: S311  # jitter, no secret
         self._lease = Lease(f"courier {self.name}", store, clock, wall)
+        self._teller = Teller(provider, credits_of, wall, lambda: self._lease.held)
         self._waiting = Waiting()
         self._supply = Supply(
             self.name, store, self._waiting, self._lease, lambda: bool(self._lanes), clock=clock, wall=wall

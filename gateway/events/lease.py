@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
-from gateway.deadline import Clock
+from gateway.deadline import Clock, Deadline
 from gateway.state.ledger import Ledger
 
 LEASE: Final = 5.0
@@ -44,3 +45,20 @@ class Lease:
         """Let another take it at once. Raises StoreError."""
         if self._until > self._clock():
             await self._store.hand_back(self._name, self._holder)
+
+
+class WhileHeld(Deadline):
+    """A deadline within which nothing more is begun once another process may be at work.
+
+    What is told in several calls may wait between two of them for as long as the store is away; by then another
+    may hold the lease, and tell the same.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self, clock: Clock, seconds: float, held: Callable[[], bool]) -> None:
+        super().__init__(clock, clock() + seconds, after=1)
+        self._held = held
+
+    def worth_trying(self) -> bool:
+        return self._held() and super().worth_trying()

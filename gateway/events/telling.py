@@ -15,8 +15,8 @@ import structlog
 from msgspec.structs import replace
 
 from gateway.adapter import Operation
-from gateway.deadline import Deadline
 from gateway.errors import Failed, ProviderError, Unsupported
+from gateway.events.lease import WhileHeld
 from gateway.events.routes import OPERATIONS, can, objection
 from gateway.model.activity import Credit, Event, Receipt
 from gateway.provider import Provider
@@ -47,12 +47,19 @@ class Told(msgspec.Struct):
 
 
 class Teller:
-    """Speaks to one provider."""
+    """Speaks to one provider, for as long as this process may (`held`)."""
 
-    def __init__(self, provider: Provider, credits_of: Credits, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        credits_of: Credits,
+        wall: Callable[[], float],
+        held: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.provider = provider
         self._credits_of = credits_of
         self._wall = wall
+        self._held = held
 
     async def tell(self, load: Sequence[Errand]) -> Told:
         """All of one kind. Raises nothing but cancellation: here a delivery ends."""
@@ -92,7 +99,7 @@ class Teller:
         """Raises ProviderError for what went wrong with the rest, StoreError."""
         if not things:
             return
-        deadline = Deadline.within(self.provider.clock, CALL_SECONDS).before(1)
+        deadline = WhileHeld(self.provider.clock, CALL_SECONDS, self._held)
         try:
             receipt = await self.provider.call(
                 operation, [thing for _, thing in things.values()], deadline=deadline
@@ -124,7 +131,7 @@ class Teller:
         """`erased`, `partial` or `unsupported`. Raises ProviderError."""
         if not can(self.provider.adapter, "erase_user"):
             return "unsupported"
-        deadline = Deadline.within(self.provider.clock, CALL_SECONDS).before(1)
+        deadline = WhileHeld(self.provider.clock, CALL_SECONDS, self._held)
         return str(await self.provider.call("erase_user", user, deadline=deadline))
 
 
