@@ -190,8 +190,14 @@ class Alphabet(msgspec.Struct, frozen=True):
 ANY_TEXT = Alphabet()
 
 
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_~-]*").fullmatch
+"""What stays as it is in a path, dots aside (RFC 3986 §2.3)."""
+
+
 def quoted(id_: str) -> str:
     """An id as one path segment: percent-encoded whole, `.` and `..` too, so that it stays one segment."""
+    if _UNRESERVED(id_):
+        return id_
     return quote(id_, safe="").replace(".", "%2E") if id_ in (".", "..") else quote(id_, safe="")
 
 

@@ -11,7 +11,6 @@ cached too; a stale one is tried after *all* providers failed.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from math import floor
@@ -25,6 +24,7 @@ from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
 from gateway.asker import Asker, ask_alone
 from gateway.concluding import LATE, problem
+from gateway.curfew import Curfew
 from gateway.deadline import Clock, Deadline
 from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
@@ -106,6 +106,7 @@ class Pipeline:
         self.second: SecondLevel | None = None
         """Where all processes share answers; None: nowhere."""
         self._flights: Flights[Fetched] = Flights()
+        self._curfew = Curfew()
 
     # --- phase one
     def at_once(self, call: Call) -> Delivery | None:
@@ -260,7 +261,7 @@ class Pipeline:
         self, asked: Asked, ask: Ask | None, deadline: Deadline, attempts: list[Attempt]
     ) -> CachedAnswer:
         try:
-            async with asyncio.timeout(deadline.left() + GRACE):
+            with self._curfew.after(deadline.left() + GRACE):
                 return await self._ask(asked, ask, deadline, attempts)
         except NoneAnswered as none:
             return self._concluded(asked, none)
@@ -292,7 +293,7 @@ class Pipeline:
         A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
         """
         caching = asked.placement.caching
-        async with asyncio.timeout(deadline.left() + GRACE):
+        with self._curfew.after(deadline.left() + GRACE):
             if caching is None:
                 return Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
             if isinstance(deadline, Hurried):
@@ -421,6 +422,7 @@ class Pipeline:
     async def close(self) -> None:
         """Break off what runs in the background."""
         await self._flights.close()
+        self._curfew.close()
         for placement in self.plan.placements.values():
             if placement.shadow is not None:
                 await placement.shadow.close()

@@ -13,6 +13,7 @@ from gateway.errors import PassedOver
 
 LEAST: Final = 0.1
 """Seconds, where it asked for less: it did ask to be left alone, and who waits for it asks again after that."""
+NEVER: Final = float("-inf")
 LONGEST: Final = 3600.0
 """Seconds: a mistaken wish for weeks must not need a restart to end; a meant one is said again in an hour."""
 
@@ -24,7 +25,7 @@ class Throttle:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.until = float("-inf")
+        self.until = NEVER
         """Monotonic seconds; in the past when it may be asked."""
 
     def note(self, seconds: float) -> None:
@@ -34,7 +35,7 @@ class Throttle:
 
     def wait(self) -> float:
         """Seconds until it may be asked; 0: now."""
-        return max(0.0, self.until - self._clock())
+        return max(0.0, self.until - self._clock()) if self.until > NEVER else 0.0
 
     def admit(self) -> None:
         """Raise PassedOver while it wants to be left alone."""

@@ -6,7 +6,6 @@ few interactions of that user (409) is it asked again with the history. Historie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
@@ -53,6 +52,9 @@ class Answer(msgspec.Struct, frozen=True):
     """What all questions are answered with."""
 
     documents: list[Document]
+
+
+ANSWERS: Final = msgspec.json.Decoder(Answer)
 
 
 def for_you(query: Recommend, user_path: str, split: bool) -> Flow[Recommendations]:
@@ -190,18 +192,13 @@ def _history(query: Recommend | Search) -> frozenset[str]:
 def _read(answer: Response, count: int, without: frozenset[str]) -> Recommendations:
     """The best snippet of each document: an answer is ordered, so the first."""
     best: dict[str, Item] = {}
-    for item in _items(answer):
-        if item.id not in without:
-            best.setdefault(item.id, item)
-    return Recommendations(tuple(islice(best.values(), count)))
-
-
-def _items(answer: Response) -> Iterator[Item]:
-    for found in msgspec.json.decode(answer.body, type=Answer).documents:
+    for found in ANSWERS.decode(answer.body).documents:
         if found.snippet_id is not None:
             id_, part = found.snippet_id.document_id, found.snippet_id.sub_id
         elif found.id is not None:
             id_, part = found.id, None
         else:
             raise ValueError("a document without an id")
-        yield Item(id_, found.score, found.properties, found.snippet, part)
+        if id_ not in best and id_ not in without:
+            best[id_] = Item(id_, found.score, found.properties, found.snippet, part)
+    return Recommendations(tuple(islice(best.values(), count)))
