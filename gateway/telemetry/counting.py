@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -9,19 +10,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.delivery import Call
 from gateway.errors import Malformed, ProviderError
 from gateway.model.activity import Receipt
 from gateway.model.query import Recommendations
 from gateway.telemetry import families
 from gateway.telemetry.lists import Lists
 from gateway.telemetry.notes import Called, Exchange, Note, Round, Served, Shadowed, Unknown
+from gateway.telemetry.outcomes import HUNG_UP, OTHER_METHOD
+from gateway.telemetry.sorts import Sort, Told, sort_of, told_of
 from gateway.telemetry.tallies import Counts, Distribution
 
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
-OTHER: Final = "_OTHER"
-"""Semantic conventions: a method that is none of those known."""
-HUNG_UP: Final = 499
+OTHER: Final = OTHER_METHOD
+"""Routes have no word of their own for it."""
+RATE_LIMITED: Final = "rate-limited"
 MOST_ROUTES: Final = 100
 """Routes of one provider that are told apart: an adapter may have forgotten to name one, and its paths are
 without end."""
@@ -60,7 +61,6 @@ class Counting:
         self._places: dict[str, tuple[str, int]] = {}
         self._words: dict[type[ProviderError], str] = {}
         self._count: dict[type[Any], Callable[[Any], None]] = {
-            Served: self._served,
             Exchange: self._exchange,
             Called: self._called,
             Round: self._round,
@@ -69,10 +69,18 @@ class Counting:
         }
 
     def read(self, notes: Sequence[Note]) -> None:
-        """Count what happened."""
-        count = self._count
+        """Count what happened. What is the same of many requests is looked at once."""
+        count, took = self._count, defaultdict[Sort, list[float]](list)
         for note in notes:
-            count[type(note)](note)
+            if type(note) is not Served:
+                count[type(note)](note)
+                continue
+            sort = note.sort or sort_of(note)
+            took[sort].append(note.ended - note.started)
+            if sort.batch or sort.problem == RATE_LIMITED:
+                self._look_closer(note, sort)
+        for sort, seconds in took.items():
+            self._count_served(sort, seconds)
 
     def all(self) -> Iterator[Counts | Distribution]:
         """Every family."""
@@ -90,34 +98,31 @@ class Counting:
                 self.breaker_changes.begin((provider, operations, state))
 
     # --- requests of callers
-    def _served(self, served: Served) -> None:
-        status, method = served.status, served.method
-        error = served.problem or ("hung-up" if status == HUNG_UP else "")
-        known = method if method in METHODS else OTHER
-        self.server.observe((known, served.route, status, error), served.ended - served.started)
+    def _count_served(self, sort: Sort, seconds: list[float]) -> None:
+        """So many of one sort."""
+        self.server.observe_all((sort.method, sort.route, sort.status, _error(sort)), seconds)
+        if sort.told is not None and not sort.batch:
+            self._count_told(sort.told, len(seconds))
+
+    def _count_told(self, told: Told, times: int) -> None:
+        placement, answerer = told.placement, told.answerer
+        if placement is None or not told.answered:
+            return
+        self.cache.add((placement, (told.cache or "miss") if told.cached else "off"), times)
+        source = "none" if answerer is None else "fallback" if told.fallback else "first"
+        self.answers.add((placement, answerer or "", source), times)
+        if told.experiment is not None:
+            self.exposures.add((told.experiment, told.arm or ""), times)
+
+    def _look_closer(self, served: Served, sort: Sort) -> None:
+        """What is not of the sort: parts of a batch, and who was refused."""
         call = served.call
         if call is None:
             return
-        if error == "rate-limited" and call.caller is not None:
+        if sort.problem == RATE_LIMITED and call.caller is not None:
             self.rate_limited.add((call.caller.name,))
-        if call.parts:
-            for part in call.parts:
-                self._answered(part)
-        else:
-            self._answered(call)
-
-    def _answered(self, call: Call) -> None:
-        asked, answer = call.asked, call.answer
-        if asked is None or answer is None:
-            return
-        placement = asked.placement
-        outcome = "off" if placement.caching is None else _outcome(call.cache_status)
-        self.cache.add((placement.name, outcome))
-        provider = answer.provider
-        source = "none" if provider is None else "fallback" if answer.fallback else "first"
-        self.answers.add((placement.name, provider or "", source))
-        if call.exposed and placement.phase is not None:
-            self.exposures.add((placement.phase.experiment, asked.arm.name or ""))
+        for part in call.parts:
+            self._count_told(told_of(part), 1)
 
     # --- what providers were asked
     def _exchange(self, exchange: Exchange) -> None:
@@ -223,15 +228,8 @@ class Counting:
         return lambda _old, new, _why: self.breaker_changes.add((provider, operations, new))
 
 
-def _outcome(cache_status: str) -> str:
-    """What the `Cache-Status` of an answer says (API.md §3)."""
-    if cache_status.startswith("gateway; hit; ttl="):
-        return "stale" if cache_status[18] == "-" else "hit"
-    if cache_status.startswith("gateway; hit"):
-        return "stale_if_error"
-    if "collapsed" in cache_status:
-        return "collapsed"
-    return "bypass" if "bypass" in cache_status else "miss"
+def _error(sort: Sort) -> str:
+    return sort.problem or ("hung-up" if sort.status == HUNG_UP else "")
 
 
 def _sort_of(error: Malformed) -> str:

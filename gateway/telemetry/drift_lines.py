@@ -25,11 +25,11 @@ class DriftLines:
     def read(self, notes: Sequence[Note]) -> None:
         """A line for each that is new."""
         for note in notes:
-            if isinstance(note, Unknown):
+            if type(note) is Unknown:
                 for member in note.members:
                     if self._is_new(note.provider, f"{note.route} {member}"):
                         self._tell(note, "unknown", route=note.route, member=member[:200])
-            elif isinstance(note, Called) and isinstance(note.error, Malformed):
+            elif type(note) is Called and isinstance(note.error, Malformed):
                 place = note.error.place
                 if place and self._is_new(note.provider, place):
                     self._tell(note, "missing", operation=note.operation, place=place)

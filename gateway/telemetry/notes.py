@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.errors import ProviderError
     from gateway.policies.failover import Attempt
     from gateway.telemetry.propagation import Propagation
+    from gateway.telemetry.sorts import Sort
     from gateway.telemetry.trace import Trace
 
 EVERY: Final = 0.1
@@ -33,8 +34,11 @@ MOST: Final = 100_000
 log = structlog.get_logger("gateway")
 
 
-class Served(msgspec.Struct, frozen=True):
-    """A request that was answered, or whose caller hung up. Moments are those of the monotonic clock."""
+class Served(msgspec.Struct, gc=False):
+    """A request that was answered, or whose caller hung up. Moments are those of the monotonic clock.
+
+    (Without `gc`: nothing that it holds leads back to it.)
+    """
 
     method: str
     route: str
@@ -50,6 +54,8 @@ class Served(msgspec.Struct, frozen=True):
     """The slug of the problem that it ended in."""
     epoch: str = ""
     """Of the configuration that was in force when it ended."""
+    sort: Sort | None = None
+    """What it is of, once a reader asked (`sorts.sort_of`)."""
 
 
 class Exchange(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ same.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Generic, TypeVar
 
 from gateway.telemetry.exposition import Shown, labelled
@@ -67,6 +67,23 @@ class Distribution(Tally[list[float]]):
             child = self.by_labels[labels] = [0.0] * (len(self._bounds) + 2)
         child[bisect_left(self._bounds, value)] += 1
         child[-1] += value
+
+    def observe_all(self, labels: Labels, values: list[float]) -> None:
+        """These, whose order is lost: sorted, they fall into their buckets at one look for each bucket."""
+        child = self.by_labels.get(labels)
+        if child is None:
+            child = self.by_labels[labels] = [0.0] * (len(self._bounds) + 2)
+        values.sort()
+        child[-1] += sum(values)
+        below, count = 0, len(values)
+        for bucket, bound in enumerate(self._bounds):
+            upto = bisect_right(values, bound, below)
+            if upto != below:
+                child[bucket] += upto - below
+                below = upto
+                if upto == count:
+                    return
+        child[-2] += count - below
 
     def shown(self) -> Shown:
         """As Prometheus has it: each bucket holds those below too."""

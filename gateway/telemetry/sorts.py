@@ -1,0 +1,121 @@
+"""Requests of one sort: the same in all that is told of them, but for when they were and whose trace they are of.
+
+    Served ─▸ sort_of ─▸ Sort ─▸ PerSort: what a reader made for it once (the text of a line, a span's values)
+
+There are few sorts and many requests: whoever reads notes makes words for a sort and adds numbers for a request.
+Names in a sort are those of the configuration, and templates: so there is a bound, and one (MOST) for surprises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from gateway.delivery import Call
+from gateway.telemetry.notes import Served
+from gateway.telemetry.outcomes import METHODS, OTHER_METHOD, counted_outcome
+
+MOST: Final = 4096
+"""Sorts that are remembered. Beyond them all are forgotten and found again."""
+
+T = TypeVar("T")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is told of one question: of a request's own, or of a part of a batch."""
+
+    provider: str | None
+    """Who answered."""
+    cache: str | None
+    """What the cache did; None where nobody got as far."""
+    answered: bool
+    answerer: str | None
+    """Whose answer it is; None for nobody's."""
+    fallback: bool
+    placement: str | None = None
+    """None: not even that is known."""
+    kind: str | None = None
+    arm: str | None = None
+    cached: bool = False
+    """Does the placement keep answers?"""
+    experiment: str | None = None
+    """The one that the answer counts for."""
+    phase: str | None = None
+
+
+class Sort(msgspec.Struct, frozen=True, eq=False):
+    """All that is told of a request but its time and its trace. The same sort is the same object."""
+
+    method: str
+    """`_OTHER` for one that nobody knows."""
+    route: str
+    status: int
+    problem: str | None
+    epoch: str
+    told: Told | None
+    """None where no operation was reached."""
+    batch: bool
+    """Its parts are looked at one by one."""
+
+
+_sorts: Final[dict[tuple[Any, ...], Sort]] = {}
+
+
+def sort_of(served: Served) -> Sort:
+    """Found once for each request, whoever asks first."""
+    sort = served.sort
+    if sort is None:
+        call, method = served.call, served.method
+        if method not in METHODS:
+            method = OTHER_METHOD
+        told, batch = (None, False) if call is None else (_told(call), bool(call.parts))
+        key = (method, served.route, served.status, served.problem, served.epoch, told, batch)
+        served.sort = sort = _sorts.get(key) or _new(key)
+    return sort
+
+
+def told_of(call: Call) -> Told:
+    """What is told of it."""
+    return Told(*_told(call))
+
+
+def _told(call: Call) -> tuple[Any, ...]:
+    """The fields of a `Told`."""
+    asked, answer, status = call.asked, call.answer, call.cache_status
+    cache = counted_outcome(status) if status else None
+    answered, answerer, fallback = False, None, False
+    if answer is not None:
+        answered, answerer, fallback = True, answer.provider, answer.fallback
+    if asked is None:
+        return (call.provider, cache, answered, answerer, fallback)
+    placement, experiment, phase = asked.placement, None, None
+    if call.exposed and placement.phase is not None:
+        experiment, phase = placement.phase.experiment, placement.phase.name
+    cached, name = placement.caching is not None, placement.name
+    kind, arm = asked.kind, asked.arm.name
+    return (call.provider, cache, answered, answerer, fallback, name, kind, arm, cached, experiment, phase)
+
+
+def _new(key: tuple[Any, ...]) -> Sort:
+    if len(_sorts) >= MOST:
+        _sorts.clear()
+    method, route, status, problem, epoch, told, batch = key
+    sort = Sort(method, route, status, problem, epoch, None if told is None else Told(*told), batch)
+    _sorts[key] = sort
+    return sort
+
+
+class PerSort(dict[Sort, T]):
+    """What `make` made for each sort, once."""
+
+    def __init__(self, make: Callable[[Sort], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, sort: Sort) -> T:
+        if len(self) >= MOST:
+            self.clear()
+        made = self[sort] = self._make(sort)
+        return made
