@@ -145,7 +145,7 @@ class Gateway:
     async def start(self) -> None:
         self.process = Process(self._file, self._session)
         self.process.write(self._configuration)
-        await self.process.start()
+        await self.process.start(within=60)  # four processes at once, on two cores that others use too
 
     async def kill(self) -> None:
         """As by kill -9; of one with workers its supervisor, whom the workers follow."""

@@ -145,12 +145,12 @@ class Process:
         self._child: asyncio.subprocess.Process
         self._revision = 0
 
-    async def start(self) -> None:
+    async def start(self, within: float = PATIENCE) -> None:
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(self.file))
         pipe = asyncio.subprocess.PIPE
         self._child = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
         self._readers = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
-        await until(lambda: self.said("listening") or self._child.returncode is not None)
+        await until(lambda: self.said("listening") or self._child.returncode is not None, within)
         assert self.said("listening"), self.errors.decode()
         listening = self.said("listening")[0]
         self.url, self.admin_url = f"http://{listening['listen']}", f"http://{listening['admin']}"
