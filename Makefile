@@ -27,7 +27,6 @@ test-all: $(VENV)/.more
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
-	$(BIN)/python -m tests.benchmarks.events
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from typing import Final
 
 VENDOR_PATH: Final = "/vendor/users/"
 """Where the stub answers as the vendor does for a user."""
+SECURED_PATH: Final = "/secured/vendor/users/"
+"""Where the rival asks the stub over TLS."""
 TOKEN: Final = "benchmark-token"
 LONGEST: Final = 4000
 """Characters that `return` can be given in one parameter (nginx reads its file in pieces of 4096)."""
@@ -38,7 +40,12 @@ http {{
 STUB: Final = """
     server {{
         listen 127.0.0.1:{port} backlog=1024;
+        listen 127.0.0.1:{secured} ssl backlog=1024;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.3;
         location {vendor_path} {{
+            add_header X-Request-Id $http_x_request_id;
             if ($http_authorizationtoken != "{token}") {{ return 401; }}
             return 200 '{answer}';
         }}
@@ -61,6 +68,16 @@ RIVAL: Final = """
         keepalive_requests 1000000000;
         keepalive_timeout 1h;
     }}
+    upstream secured {{
+        server 127.0.0.1:{secured};
+        keepalive 256;
+        keepalive_requests 1000000000;
+        keepalive_timeout 1h;
+    }}
+    proxy_ssl_protocols TLSv1.3;
+    proxy_ssl_verify on;
+    proxy_ssl_trusted_certificate {certificate};
+    proxy_ssl_name localhost;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
         location = /v1/recommendations {{
@@ -76,22 +93,35 @@ RIVAL: Final = """
             proxy_pass http://vendor;
             add_header X-Request-Id $http_x_request_id;
         }}
+        location {secured_path} {{
+            proxy_pass https://secured{vendor_path};
+            add_header X-Request-Id $http_x_request_id;
+        }}
     }}
 """
 
 
-def stub(folder: Path, port: int, answer: bytes) -> list[str]:
-    """The command of the stub; `answer` is the vendor's. `folder/answer.json` is the origin of nginx's hits."""
+def stub(folder: Path, name: str, port: int, secured: int, answer: bytes) -> list[str]:
+    """The command of a stub; `answer` is the vendor's. `folder/answer.json` is the origin of nginx's hits.
+
+    `certificate.pem` and `key.pem` must be in the folder.
+    """
     text = answer.decode()
     if len(text) > LONGEST or any(sign in text for sign in "'$\\"):
         raise ValueError("the vendor's answer cannot stand in nginx's configuration")
-    inner = STUB.format(port=port, vendor_path=VENDOR_PATH, token=TOKEN, answer=text, folder=folder)
-    return _command(folder, "stub", inner)
+    inner = STUB.format(
+        port=port, secured=secured, vendor_path=VENDOR_PATH, token=TOKEN, answer=text, folder=folder,
+        certificate=folder / "certificate.pem", key=folder / "key.pem",
+    )  # fmt: skip
+    return _command(folder, name, inner)
 
 
-def rival(folder: Path, port: int, stub_port: int) -> list[str]:
+def rival(folder: Path, port: int, stub_port: int, secured: int) -> list[str]:
     """The command of the nginx that is measured."""
-    inner = RIVAL.format(folder=folder, port=port, stub_port=stub_port, vendor_path=VENDOR_PATH)
+    inner = RIVAL.format(
+        folder=folder, port=port, stub_port=stub_port, secured=secured, vendor_path=VENDOR_PATH,
+        secured_path=SECURED_PATH, certificate=folder / "certificate.pem",
+    )  # fmt: skip
     return _command(folder, "rival", inner)
 
 

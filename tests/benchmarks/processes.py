@@ -1,23 +1,28 @@
-"""Servers as child processes: pinned to a core, awaited, ended whatever happens, and what CPU time they took."""
+"""Servers as child processes: pinned to a core, awaited, ended whatever happens; what CPU and memory they take."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
-"""Seconds of one unit in /proc/PID/stat (proc(5))."""
-START: Final = 20.0
+ROOT: Final = Path(__file__).parents[2]
+"""Where the packages are."""
+START: Final = 60.0
 """Seconds within which a server must listen."""
 END: Final = 10.0
 """Seconds that a server has to end by itself."""
+GLANCE: Final = 0.1
+"""Seconds of which a server that is idle works less than a tenth."""
+CPUCLOCK_SCHED: Final = 2
+"""The kind of a process' CPU clock (Linux, include/linux/posix-timers.h)."""
 
 
 class Broken(Exception):
@@ -27,24 +32,49 @@ class Broken(Exception):
 class Server:
     """One running server: a process and what it forked."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, log: Path) -> None:
         self.pid = pid
+        self._log = log
+        self._read = 0
+        self._lines = 0
 
     def cpu(self) -> float:
         """Seconds of CPU time, user and system, of the process, its threads and its children that live."""
-        return sum(_ticks(pid) for pid in _family(self.pid)) * TICK
+        return sum(time.clock_gettime(_cpu_clock(pid)) for pid in family(self.pid))
+
+    def lines(self) -> int:
+        """How many it has written to its log; only what is new is read."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        self._read += len(new)
+        self._lines += new.count(b"\n")
+        return self._lines
+
+    def rest(self, most: float) -> None:
+        """Wait until it has nothing left to do, for so many seconds at most."""
+        until, before = time.monotonic() + most, self.cpu()
+        while time.monotonic() < until:
+            time.sleep(GLANCE)
+            now = self.cpu()
+            if now - before < GLANCE / 10:
+                return
+            before = now
 
 
 @contextmanager
-def running(command: Sequence[str], *, core: int, port: int, log: Path) -> Iterator[Server]:
+def running(
+    command: Sequence[str], *, core: int, port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Run a server on one core until the end of the block. Raises Broken where it does not listen on `port`."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command], stdout=out, stderr=out, start_new_session=True
-        )
+            ["taskset", "--cpu-list", str(core), *command],
+            stdout=out, stderr=out, start_new_session=True, cwd=ROOT, env={**os.environ, **(environment or {})},
+        )  # fmt: skip
         try:
             _await_port(process, port, log)
-            yield Server(process.pid)
+            yield Server(process.pid, log)
         finally:
             _end(process)
 
@@ -84,15 +114,22 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """The process and all that it forked, the eldest first."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in _family(int(child)))]
+    return [pid, *(one for child in children for one in family(int(child)))]
 
 
-def _ticks(pid: int) -> int:
-    """utime + stime: fields 14 and 15, counted after the name, which may hold anything but ends with `)`."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _cpu_clock(pid: int) -> int:
+    """clock_getcpuclockid(3), which Python does not have: /proc/PID/stat counts in hundredths of a second."""
+    return (~pid << 3) | CPUCLOCK_SCHED
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """Bytes that are resident, and of these what no other process shares (proc(5), smaps_rollup)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE)}
+    return kib["Rss"] * 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) * 1024
 
 
 class Core:

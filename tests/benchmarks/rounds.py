@@ -1,10 +1,10 @@
-"""A run: servers up, one round after the other, each measuring every subject once."""
+"""Servers up, and rounds: each measures every subject once, so that what else the machine does falls on all."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from tests.benchmarks import load, nginx, subjects
+from tests.benchmarks import certificate, collector, configuration, load, nginx, subjects
+from tests.benchmarks.configuration import Places, Setup
 from tests.benchmarks.processes import Broken, Core, Server, free_ports, running
 from tests.benchmarks.subjects import Subject
 from tests.benchmarks.witness import Witness, ask
@@ -25,6 +26,10 @@ PAUSE: Final = 0.1
 """Seconds in which the stub must not be asked before anything is counted …"""
 SETTLES: Final = 50
 """… and how often that is tried."""
+REST: Final = 10
+"""Seconds that a server may go on working after the load: telling, learning, writing. It is counted."""
+
+Tell = Callable[[str], None]
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -38,7 +43,7 @@ class Measured(msgspec.Struct, frozen=True):
     """Milliseconds, as is p99."""
     p99: float
     cpu: float
-    """Microseconds of the server's CPU time for each request."""
+    """Microseconds of the server's CPU time for each request, user and system."""
     load_busy: float
     """Share of the time in which the core of load and stub was busy; at 100 % it, too, is a limit."""
     requests: int
@@ -46,6 +51,8 @@ class Measured(msgspec.Struct, frozen=True):
     """Answers that were read and found right while the load ran."""
     logged: int
     """Lines that the server wrote meanwhile."""
+    spans: int = 0
+    """Spans that the collector got meanwhile."""
 
 
 class Cores(msgspec.Struct, frozen=True):
@@ -61,59 +68,96 @@ class Cores(msgspec.Struct, frozen=True):
         return cls(usable[0], usable[min(1, len(usable) - 1)])
 
 
-class Arena:
-    """All servers, running, and the subjects to measure on them."""
+class Way(msgspec.Struct, frozen=True):
+    """How it is measured."""
 
-    def __init__(self, folder: Path, cores: Cores, stack: ExitStack) -> None:
-        self._folder = folder
-        self._cores = cores
+    rounds: int
+    seconds: float
+    connections: int
+    tell: Tell
+
+
+class Arena:
+    """The stub of a vendor, a collector, and the servers that are measured, until the stack is closed."""
+
+    def __init__(self, folder: Path, cores: Cores, stack: ExitStack, vendor: int) -> None:
+        self.folder = folder
+        self.cores = cores
         self._stack = stack
         self._counted = 0
-        stub, rival, port, admin = free_ports(4)
-        self._stub = stub
-        self._run("stub", nginx.stub(folder, stub, subjects.VENDOR_ANSWER), stub, cores.load)
-        gateway = self._run("gateway", subjects.gateway(folder, port, admin, stub), port, cores.server)
-        hit = subjects.hit_of_gateway(port)
-        ask(port, hit.request, lambda *_: None)  # the first one comes from the vendor, the others from the cache
-        answer = ask(port, hit.request, hit.check)
-        (folder / "answer.json").write_bytes(answer)
-        other = self._run("nginx", nginx.rival(folder, rival, stub), rival, cores.server)
-        ask(rival, hit.request, lambda *_: None)
-        self.pairs: tuple[tuple[Subject, Subject], ...] = (
-            (subjects.hit_of_nginx(rival, answer), hit),
-            (subjects.miss_of_nginx(rival), subjects.miss_of_gateway(port)),
-        )
-        self._servers = {"nginx": other, "gateway": gateway}
+        self.stub, self.secured, self.collector = free_ports(3)
+        self.servers: dict[str, Server] = {}
+        certificate.write(folder)
+        command = nginx.stub(folder, "stub", self.stub, self.secured, subjects.VENDOR_ANSWER)
+        self.run("stub", command, self.stub, vendor)
+        command = collector.command(self.collector)
+        self.run("collector", command, self.collector, cores.load)
 
-    def _run(self, name: str, command: list[str], port: int, core: int) -> Server:
-        return self._stack.enter_context(running(command, core=core, port=port, log=self._folder / f"{name}.log"))
+    def run(
+        self, name: str, command: Sequence[str], port: int, core: int, environment: Mapping[str, str] | None = None
+    ) -> Server:
+        """One more server."""
+        log = self.folder / f"{name}.log"
+        started = running(command, core=core, port=port, log=log, environment=environment)
+        self.servers[name] = self._stack.enter_context(started)
+        return self.servers[name]
 
-    def measure(self, subject: Subject, seconds: float, connections: int) -> Measured:
+    def gateway(self, name: str, setup: Setup, *more: str) -> Places:
+        """A gateway on the server's core; `more`: arguments of its own."""
+        port, admin = free_ports(2)
+        places = Places(port, admin, self.stub, self.secured, self.collector)
+        trusted = {"SSL_CERT_FILE": str(self.folder / "certificate.pem")}
+        command = configuration.command(self.folder, name, setup, places, *more)
+        self.run(name, command, port, self.cores.server, trusted)
+        return places
+
+    def rival(self, hit: Subject) -> int:
+        """nginx on the server's core: its port, and what it has in its cache is what this subject answers."""
+        (port,) = free_ports(1)
+        ask(hit.port, hit.request, lambda *_: None)  # the first comes from the vendor, the others from the cache
+        (self.folder / "answer.json").write_bytes(ask(hit.port, hit.request, hit.check))
+        self.run("nginx", nginx.rival(self.folder, port, self.stub, self.secured), port, self.cores.server)
+        ask(port, hit.request, lambda *_: None)
+        return port
+
+    def warm(self, subject: Subject, connections: int) -> None:
+        """Load that is not counted, and fills caches."""
+        ask(subject.port, subject.request, lambda *_: None)
+        self._load(subject, WARM, connections)
+        self.servers[subject.server].rest(REST)
+
+    def measure(self, subject: Subject, way: Way) -> Measured:
         """One run of the load. Raises Broken where an answer was wrong, or anything failed."""
-        server = self._servers[subject.server]
+        server = self.servers[subject.server]
         length = len(ask(subject.port, subject.request, subject.check))
-        script = load.write_script(self._folder / "load.lua", subject.request, self._counted)
-        asked, logged, cpu, core = self._settled(), self._lines(subject), server.cpu(), Core(self._cores.load)
+        asked, logged, told = self._settled(), server.lines(), collector.spans(self.collector)
+        cpu, core = server.cpu(), Core(self.cores.load)
         with Witness(subject.port, subject.request, subject.check) as witness:
-            found = load.run(script, subject.port, core=self._cores.load, connections=connections, seconds=seconds)
-        busy, cpu, asked = core.busy(), server.cpu() - cpu, self._asked_of_stub() - asked
-        self._counted += found.requests + connections
+            found = self._load(subject, way.seconds, way.connections)
+        busy = core.busy()
+        server.rest(REST)
+        cpu, asked = server.cpu() - cpu, self._asked_of_stub() - asked
         _check(subject, found, length, asked)
+        handled = found.requests + witness.seen + way.connections  # wrk leaves when each has asked once more
         return Measured(
             case=subject.case,
             server=subject.server,
             rate=found.requests / found.us * 1e6,
             p50=found.p50_us / 1000,
             p99=found.p99_us / 1000,
-            cpu=cpu / found.requests * 1e6,
+            cpu=cpu / handled * 1e6,
             load_busy=busy,
             requests=found.requests,
             witnessed=witness.seen,
-            logged=self._lines(subject) - logged,
+            logged=server.lines() - logged,
+            spans=collector.spans(self.collector) - told,
         )
 
-    def _lines(self, subject: Subject) -> int:
-        return (self._folder / f"{subject.server}.log").read_bytes().count(b"\n")
+    def _load(self, subject: Subject, seconds: float, connections: int) -> load.Load:
+        script = load.write_script(self.folder / "load.lua", subject.request, self._counted)
+        found = load.run(script, subject.port, core=self.cores.load, connections=connections, seconds=seconds)
+        self._counted += found.requests + connections
+        return found
 
     def _settled(self) -> int:
         """The stub's count once nobody asks it any more: what one run left unanswered belongs to no other."""
@@ -128,7 +172,7 @@ class Arena:
 
     def _asked_of_stub(self) -> int:
         """The requests that the stub has had: the last number of stub_status' third line."""
-        connection = HTTPConnection("127.0.0.1", self._stub, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.stub, timeout=10)
         try:
             connection.request("GET", "/status")
             return int(connection.getresponse().read().splitlines()[2].split()[2])
@@ -142,24 +186,18 @@ def _check(subject: Subject, found: load.Load, length: int, asked: int) -> None:
         raise Broken(f"{who}: {found.errors} errors in {found.requests} requests")
     if found.bytes < found.requests * length:
         raise Broken(f"{who}: {found.bytes} bytes are too few for {found.requests} answers of {length}")
-    if subject.case == "hit" and asked > OWN:
+    if subject.reaches != "vendor" and asked > OWN:
         raise Broken(f"{who}: the stub was asked {asked - OWN} times")
-    if subject.case == "miss" and asked < found.requests:
+    if subject.reaches == "vendor" and asked < found.requests:
         raise Broken(f"{who}: {found.requests} answers, and the stub was asked {asked} times")
 
 
-def measured(
-    folder: Path, cores: Cores, *, rounds: int, seconds: float, connections: int, tell: Callable[[str], None]
-) -> Iterator[Measured]:
-    """Every subject in every round; in odd rounds the gateway comes first. Raises Broken."""
-    with ExitStack() as stack:
-        arena = Arena(folder, cores, stack)
-        for pair in arena.pairs:
-            for subject in pair:
-                tell(f"warming {subject.server}, {subject.case}")
-                arena.measure(subject, min(WARM, seconds), connections)
-        for number in range(rounds):
-            for pair in arena.pairs:
-                for subject in pair if number % 2 == 0 else reversed(pair):
-                    tell(f"round {number + 1} of {rounds}: {subject.server}, {subject.case}")
-                    yield arena.measure(subject, seconds, connections)
+def measured(arena: Arena, all_of_them: Sequence[Subject], way: Way) -> Iterator[Measured]:
+    """Every subject in every round, in odd rounds the last one first. Raises Broken."""
+    for subject in all_of_them:
+        way.tell(f"warming {subject.server}, {subject.case}")
+        arena.warm(subject, way.connections)
+    for number in range(way.rounds):
+        for subject in all_of_them if number % 2 == 0 else reversed(all_of_them):
+            way.tell(f"round {number + 1} of {way.rounds}: {subject.server}, {subject.case}")
+            yield arena.measure(subject, way)

@@ -1,128 +1,126 @@
-"""What is measured: the gateway's configuration, the requests of each case, and how right answers look."""
+"""What is measured: the requests of each case, and how right answers look."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from tests.benchmarks.load import UNIQUE
-from tests.benchmarks.nginx import TOKEN, VENDOR_PATH
+from tests.benchmarks.configuration import COUNT, FIRST, OFF, Setup, key
+from tests.benchmarks.load import FLAGS, TURN, UNIQUE, Request
+from tests.benchmarks.nginx import SECURED_PATH, TOKEN, VENDOR_PATH
 from tests.benchmarks.witness import Check
 
-COUNT: Final = 10
 ITEMS: Final = tuple(f"item-{number:04d}" for number in range(1, COUNT + 1))
 DOCUMENTS: Final = [
     {"id": item, "snippet_id": {"document_id": item, "sub_id": 0}, "score": round(1 - index / 64, 4)}
     for index, item in enumerate(ITEMS)
 ]
 VENDOR_ANSWER: Final = msgspec.json.encode({"documents": DOCUMENTS})
-
-CONFIGURATION: Final = """
-server: {{listen: "127.0.0.1:{port}", admin_listen: "127.0.0.1:{admin_port}", deadline: 5s}}
-state: {{url: "sqlite://{folder}/state.db"}}
-defaults: {{timeout: 2s}}     # a machine with other work must not end in timeouts
-providers:
-  vendor: {{adapter: xayn, options: {{url: "http://127.0.0.1:{stub_port}/vendor", token: {token}}}}}
-placements:
-  hit: {{providers: [vendor], count: {count}, cache: {{ttl: 1d}}}}
-  miss: {{providers: [vendor], count: {count}}}
-telemetry: {{logs: {{requests: errors}}}}      # nginx logs no request either
-"""
+NONE: Final = "00000"
+"""In place of a turn where nothing takes turns."""
+WIDTHS: Final = {UNIQUE: 16, TURN: 5, FLAGS: 2}
+Varies = Literal["placement", "key", "user", ""]
+"""What takes turns from request to request."""
 
 
 class Subject(msgspec.Struct, frozen=True):
     """One server in one case."""
 
     case: str
-    """`hit` or `miss`."""
     server: str
-    """`nginx` or `gateway`."""
+    """As the arena and the tables call it."""
     port: int
-    request: str
+    request: Request
     check: Check
+    reaches: Literal["cache", "vendor", "store"]
+    """Where its answers come from, all of them."""
 
 
-def gateway(folder: Path, port: int, admin_port: int, stub_port: int) -> list[str]:
-    """The command of the gateway."""
-    file = folder / "gateway.yaml"
-    file.write_text(
-        CONFIGURATION.format(
-            port=port, admin_port=admin_port, stub_port=stub_port, folder=folder, token=TOKEN, count=COUNT
-        )
-    )
-    return [sys.executable, "-m", "gateway", "serve", "--config", str(file)]
+def of_gateway(  # what a request is made of
+    case: str, server: str, port: int, setup: Setup = OFF, *, varies: Varies = "", turns: int = 1,
+    sampled: int = 10,
+) -> Subject:  # fmt: skip
+    """`hit`: the same answer again and again; `miss`, `TLS`: of another user each time, asked, translated."""
+    placement = "secured" if case == "TLS" else f"{case}-{TURN if varies == 'placement' else NONE}"
+    user = TURN if varies == "user" and case == "hit" else NONE if case == "hit" else UNIQUE
+    body = f'{{"placement":"{placement}","kind":"for_you","user":{{"id":"user-{user}"}}}}'
+    who = [f"Authorization: Bearer {key(TURN if varies == 'key' else NONE)}"] if setup.keys else []
+    request = Request(_post("/v1/recommendations", body, *who), turns, sampled)
+    said, provider = ("; hit;", FIRST) if case == "hit" else ("fwd=miss", "secured" if case == "TLS" else FIRST)
 
+    def check(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+        if wrong := _translated(status, body, provider):
+            return wrong
+        if setup.limited and "ratelimit" not in headers:
+            return "says nothing of the limit"
+        status_ = headers.get("cache-status", "")
+        return None if said in status_ else f"is not a {case}: {status_}"
 
-def hit_of_gateway(port: int) -> Subject:
-    """One user's answer, over and over."""
-    return Subject("hit", "gateway", port, _recommendations("hit", "user-0000000000000001"), _cached)
+    return Subject(case, server, port, request, check, "cache" if case == "hit" else "vendor")
 
 
 def hit_of_nginx(port: int, answer: bytes) -> Subject:
     """The gateway's answer from nginx's cache."""
-    request = _recommendations("hit", "user-0000000000000001")
+    request = of_gateway("hit", "nginx", port).request
 
     def check(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
         if (status, body) != (200, answer):
             return "is not the answer of the gateway"
         return None if headers.get("x-cache") == "HIT" else "did not come from nginx's cache"
 
-    return Subject("hit", "nginx", port, request, check)
+    return Subject("hit", "nginx", port, request, check, "cache")
 
 
-def miss_of_gateway(port: int) -> Subject:
-    """Another user each time, asked of the vendor and translated."""
-    return Subject("miss", "gateway", port, _recommendations("miss", f"user-{UNIQUE}"), _translated)
-
-
-def miss_of_nginx(port: int) -> Subject:
-    """The vendor's own call, passed on."""
+def of_vendor(case: str, server: str, port: int) -> Subject:
+    """The vendor's own call: to itself, or passed on by nginx, over TLS in the case `TLS`."""
     body = '{"count":10,"include_properties":false,"include_snippet":false}'
-    request = _post(f"{VENDOR_PATH}user-{UNIQUE}/recommendations", body, f"authorizationToken: {TOKEN}")
+    path = SECURED_PATH if case == "TLS" else VENDOR_PATH
+    text = _post(f"{path}user-{UNIQUE}/recommendations", body, f"authorizationToken: {TOKEN}")
 
     def check(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
         return None if (status, body) == (200, VENDOR_ANSWER) else "is not the vendor's answer"
 
-    return Subject("miss", "nginx", port, request, check)
+    return Subject(case, server, port, Request(text), check, "vendor")
 
 
-def _recommendations(placement: str, user: str) -> str:
-    return _post("/v1/recommendations", f'{{"placement":"{placement}","kind":"for_you","user":{{"id":"{user}"}}}}')
+def events(port: int, setup: Setup, batch: int) -> Subject:
+    """So many events in one request, each another, of a thousand users in turn."""
+    told = (
+        f'{{"id":"{UNIQUE}-{n}","type":"view","user":{{"id":"user-{TURN}"}},"items":["item-{n}-{TURN}"]}}'
+        for n in range(batch)
+    )
+    who = [f"Authorization: Bearer {key(0)}"] if setup.keys else []
+    request = Request(_post("/v1/events", f'{{"events":[{",".join(told)}]}}', *who), turns=1000)
+
+    def check(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+        accepted = msgspec.json.decode(body)["accepted"] if status == 202 else []
+        return None if len(accepted) == batch else f"{len(accepted)} of {batch} events were accepted"
+
+    return Subject(f"{batch} a request", "gateway", port, request, check, "store")
 
 
 def _post(path: str, body: str, *more: str) -> str:
     """A request as it goes over the wire, head and body, with a trace and an id of its own."""
+    length = len(body) + sum(body.count(sign) * (width - len(sign)) for sign, width in WIDTHS.items())
     lines = (
         f"POST {path} HTTP/1.1",
         "Host: 127.0.0.1",
         "Content-Type: application/json",
-        f"Content-Length: {len(body.replace(UNIQUE, '0' * 16))}",
-        f"traceparent: 00-0123456789abcdef{UNIQUE}-{UNIQUE}-01",
+        f"Content-Length: {length}",
+        f"traceparent: 00-0123456789abcdef{UNIQUE}-{UNIQUE}-{FLAGS}",
         f"X-Request-Id: {UNIQUE}",
         *more,
     )
     return "\r\n".join(lines) + "\r\n\r\n" + body
 
 
-def _cached(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-    said = headers.get("cache-status", "")
-    return _answer(status, body) or (None if "; hit;" in said else f"did not come from the cache: {said}")
-
-
-def _translated(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-    said = headers.get("cache-status", "")
-    return _answer(status, body) or (None if "fwd=miss" in said else f"came from a cache: {said}")
-
-
-def _answer(status: int, body: bytes) -> str | None:
+def _translated(status: int, body: bytes, provider: str) -> str | None:
     if status != 200:
         return "is no answer"
     answer: dict[str, Any] = msgspec.json.decode(body)
     wanted = [{"id": item, "rank": n, "score": DOCUMENTS[n - 1]["score"]} for n, item in enumerate(ITEMS, 1)]
-    if answer["items"] != wanted or answer["source"]["provider"] != "vendor" or answer["warnings"]:
+    if answer["items"] != wanted or answer["source"]["provider"] != provider or answer["warnings"]:
         return "is not what the vendor's answer means"
     return None

@@ -9,7 +9,7 @@ from itertools import count
 from types import TracebackType
 from typing import Final
 
-from tests.benchmarks.load import UNIQUE
+from tests.benchmarks.load import Request
 from tests.benchmarks.processes import Broken
 
 PAUSE: Final = 0.1
@@ -21,11 +21,10 @@ Check = Callable[[int, Mapping[str, str], bytes], str | None]
 _unique = count(1 << 60)
 
 
-def ask(port: int, request: str, check: Check, connection: HTTPConnection | None = None) -> bytes:
+def ask(port: int, request: Request, check: Check, connection: HTTPConnection | None = None) -> bytes:
     """Send a request once and give the answer's body. Raises Broken where it is wrong."""
     own = connection or HTTPConnection("127.0.0.1", port, timeout=10)
-    unique = f"{next(_unique):016x}"
-    head, _, body = request.replace(UNIQUE, unique).partition("\r\n\r\n")
+    head, _, body = request.number(next(_unique)).partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
     method, path, _ = first.split(" ")
     headers = dict(line.split(": ", 1) for line in lines)
@@ -50,7 +49,7 @@ def ask(port: int, request: str, check: Check, connection: HTTPConnection | None
 class Witness:
     """Asks every `PAUSE` seconds inside a `with` block; leaving it raises Broken if an answer was wrong."""
 
-    def __init__(self, port: int, request: str, check: Check) -> None:
+    def __init__(self, port: int, request: Request, check: Check) -> None:
         self._port = port
         self._request = request
         self._check = check
