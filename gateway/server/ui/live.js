@@ -1,7 +1,7 @@
 // Asks again and again, and draws what it gets. The key stays in this tab.
 
 const EVERY = 2000;
-const LONGEST = 30000;
+const LONGEST = 10000;
 const PATIENCE = 8000;
 const KEPT = "gateway-key";
 const at = { state: null, span: "minute", away: 0, since: 0, timer: 0, asking: false };
