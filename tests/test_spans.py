@@ -16,8 +16,6 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 from opentelemetry import trace as otel
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.semconv._incubating.attributes import feature_flag_attributes
 from opentelemetry.semconv._incubating.attributes import url_attributes as unstable_url
@@ -36,6 +34,7 @@ from gateway.config.model import Traces
 from gateway.telemetry import exporting
 from gateway.telemetry.exporting import Export
 from gateway.telemetry.notes import Notes, Served
+from gateway.telemetry.span import Shape, Span
 from gateway.telemetry.trace import Trace
 from gateway.telemetry.tracing import Tracing
 from tests.collector import FAULTS, Collector, Seen, collector, until
@@ -297,7 +296,7 @@ async def test_what_nobody_asked_for_is_a_trace_of_its_own(shop: World, seen: Co
 
 
 async def test_probes_have_none_unless_wanted(shop: World) -> None:
-    made: list[ReadableSpan] = []
+    made: list[Span] = []
     spans = shop.runtime.tracing._spans
     assert spans is not None
     trace = Trace(parent()[2]["traceparent"])
@@ -428,29 +427,34 @@ async def test_a_collector_costs_no_request(tmp_path: Path, fault: str) -> None:
             assert gateway.runtime.tracing.lost > 0 or fault in ("endless", "cut")  # these said 200
 
 
-class Stuck(SpanExporter):
+class Stuck:
     """Takes its time."""
 
     def __init__(self) -> None:
         self.asked = 0
         self.works = False
 
-    def export(self, spans: Any) -> SpanExportResult:
+    def export(self, _spans: Any) -> bool:
         self.asked += 1
         if not self.works:
             raise RuntimeError("something nobody thought of")
-        return SpanExportResult.SUCCESS
+        return True
+
+    def shutdown(self) -> None:
+        pass
+
+
+SPAN: Final = Span(Shape("x", "server", {}, False), "1" * 32, "2" * 16, None, False, 1, 2)
 
 
 async def test_what_waits_is_bounded_and_what_is_lost_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "MOST", 100)
     exporter = Stuck()
     export = Export(exporter, pause=60.0, linger=0.0)
-    span = ReadableSpan("x")
-    export.offer([span])
+    export.offer([SPAN])
     await asyncio.to_thread(until, lambda: export.lost == 1)  # it failed, and there is a pause now
     for _ in range(50):
-        export.offer([span] * 10)
+        export.offer([SPAN] * 10)
     assert len(export._waiting) == 100 and export.lost == 401 and exporter.asked == 1
     began = time.monotonic()
     export.close(1.0)
@@ -460,10 +464,10 @@ async def test_what_waits_is_bounded_and_what_is_lost_counted(monkeypatch: pytes
 async def test_it_goes_on_when_the_collector_does() -> None:
     exporter = Stuck()
     export = Export(exporter, pause=0.01, linger=0.0)
-    export.offer([ReadableSpan("x")])
+    export.offer([SPAN])
     await asyncio.to_thread(until, lambda: export.lost == 1)
     exporter.works = True
-    export.offer([ReadableSpan("x")])
+    export.offer([SPAN])
     await asyncio.to_thread(until, lambda: exporter.asked == 2)
     export.close(1.0)
     assert export.lost == 1

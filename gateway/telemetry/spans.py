@@ -6,7 +6,7 @@
 
 What a span says is listed here. URLs stand in it as templates, and no header, query, body or id of anybody's does.
 Whether a trace is kept is decided here, when nobody waits: the SDK's tracer, which decides and collects while a
-request is under way, is not used; its spans and exporters are.
+request is under way, is not used. Most of what a span says is the same for all of its sort: said once (`Shape`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import (
     HTTP_REQUEST_METHOD,
@@ -36,12 +33,12 @@ from opentelemetry.semconv.attributes.telemetry_attributes import (
     TELEMETRY_SDK_VERSION,
 )
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL, URL_PATH, URL_SCHEME
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from gateway.delivery import Call
 from gateway.policies.failover import Attempt
 from gateway.telemetry.notes import Exchange, Note, Round, Served
-from gateway.telemetry.outcomes import HUNG_UP, METHODS, cache_outcome, known_method
+from gateway.telemetry.outcomes import HUNG_UP, OTHER_METHOD, cache_word, known_method
+from gateway.telemetry.sorts import PerSort, Sort, Told, sort_of, told_of
+from gateway.telemetry.span import Event, Shape, Span, Values
 from gateway.telemetry.trace import Trace, new_span
 
 NAME: Final = "recommendation-gateway"
@@ -63,84 +60,53 @@ MOST_EVENTS: Final = 128
 STEP: Final = 50_000_000
 """Nanoseconds: a wall clock that was set by more is followed."""
 
-SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-UNSET: Final = Status(StatusCode.UNSET)
-ERROR: Final = Status(StatusCode.ERROR)
-
-Value = str | int | bool
-Values = dict[str, Value]
-
 
 class Spans:
     """Makes them of the traces that are kept: as their caller decided, else the share (0..1) of all."""
 
-    def __init__(self, share: float, instance: str, offer: Callable[[list[ReadableSpan]], None]) -> None:
+    def __init__(self, share: float, offer: Callable[[list[Span]], None]) -> None:
         self.share = share
         self._offer = offer
-        self._scope = InstrumentationScope(NAME, version(NAME))
-        self._resource = resource(instance)
+        self._shapes = PerSort(_of_server)
         self._began = time.time_ns() - time.monotonic_ns()
 
     def read(self, notes: Sequence[Note]) -> None:
         """A span for each that is kept, into the hands of the exporter."""
         self._follow_clock()
-        made: list[ReadableSpan] = []
+        share, made = self.share, list[Span]()
         for note in notes:
-            if isinstance(note, Served):
-                if self._wanted(note):
+            if type(note) is Served:
+                if note.trace.kept(share) and _is_told(note):
                     made.append(self._server(note))
-            elif isinstance(note, Exchange):
+            elif type(note) is Exchange:
                 trace = note.trace or Trace()
-                if trace.kept(self.share):
+                if trace.kept(share):
                     made.append(self._client(note, trace))
-            elif isinstance(note, Round) and note.attempts and note.trace and note.trace.kept(self.share):
+            elif type(note) is Round and note.attempts and note.trace and note.trace.kept(share):
                 self._keep_attempts(note, note.trace)
         if made:
             self._offer(made)
 
-    def _wanted(self, served: Served) -> bool:
-        trace = served.trace
-        return trace.kept(self.share) and not (served.route in PROBES and trace.sampled is None)
-
-    def _server(self, served: Served) -> ReadableSpan:
-        trace, ended = served.trace, self._at(served.ended)
-        route = None if served.route == UNKNOWN else served.route
-        method, name = _method(served.method, route)
-        parent = None
-        if trace.parent_id is not None:
-            parent = _context(trace.trace_id, trace.parent_id, remote=True)
-        events = [*(trace.events or ()), *_events(served.call, ended)][:MOST_EVENTS]
-        trace.events = None
-        return ReadableSpan(
-            name,
-            _context(trace.trace_id, trace.span_id),
-            parent,
-            self._resource,
-            attributes=_of_server(served, method, route),
-            events=events,
-            kind=SpanKind.SERVER,
-            status=ERROR if served.status >= 500 else UNSET,
-            start_time=self._at(served.started),
-            end_time=ended,
-            instrumentation_scope=self._scope,
+    def _server(self, served: Served) -> Span:
+        trace, sort = served.trace, sort_of(served)
+        parent, ended = trace.parent_id, self._at(served.ended)
+        events: tuple[Event, ...] = ()
+        if trace.events or sort.batch or (sort.told is not None and sort.told.experiment is not None):
+            events = (*(trace.events or ()), *_events(served, sort, ended))[:MOST_EVENTS]
+            trace.events = None
+        began = self._at(served.started)
+        return Span(
+            self._shapes[sort], trace.trace_id, trace.span_id, parent, parent is not None, began, ended, events
         )
 
-    def _client(self, exchange: Exchange, trace: Trace) -> ReadableSpan:
-        method, name = _method(exchange.method, exchange.route)
-        parent = _context(trace.trace_id, trace.span_id) if exchange.trace is not None else None
-        values = _of_client(exchange, method)
-        return ReadableSpan(
-            name,
-            _context(trace.trace_id, exchange.span or new_span()),
-            parent,
-            self._resource,
-            attributes=values,
-            kind=SpanKind.CLIENT,
-            status=ERROR if ERROR_TYPE in values else UNSET,
-            start_time=self._at(exchange.started),
-            end_time=self._at(exchange.started + exchange.seconds),
-            instrumentation_scope=self._scope,
-        )
+    def _client(self, exchange: Exchange, trace: Trace) -> Span:
+        shape = _of_client(
+            exchange.method, exchange.host, exchange.route, exchange.outcome, exchange.provider, exchange.resend,
+            exchange.breaker,
+        )  # fmt: skip
+        parent = trace.span_id if exchange.trace is not None else None
+        began, ended = self._at(exchange.started), self._at(exchange.started + exchange.seconds)
+        return Span(shape, trace.trace_id, exchange.span or new_span(), parent, False, began, ended)
 
     def _keep_attempts(self, round_: Round, trace: Trace) -> None:
         """For the server span, which is made when the request has ended."""
@@ -161,75 +127,77 @@ class Spans:
             self._began = now
 
 
-def resource(instance: str) -> Resource:
+def resource(instance: str) -> Values:
     """Who we are. Of the environment nothing: a variable meant for another program must not rename this one."""
-    return Resource(
-        {
-            SERVICE_NAME: NAME,
-            SERVICE_VERSION: version(NAME),
-            SERVICE_INSTANCE_ID: instance,
-            TELEMETRY_SDK_LANGUAGE: "python",
-            TELEMETRY_SDK_NAME: "opentelemetry",
-            TELEMETRY_SDK_VERSION: version("opentelemetry-sdk"),
-        }
-    )
+    return {
+        SERVICE_NAME: NAME,
+        SERVICE_VERSION: version(NAME),
+        SERVICE_INSTANCE_ID: instance,
+        TELEMETRY_SDK_LANGUAGE: "python",
+        TELEMETRY_SDK_NAME: "opentelemetry",
+        TELEMETRY_SDK_VERSION: version("opentelemetry-sdk"),
+    }
+
+
+def _is_told(served: Served) -> bool:
+    return not (served.route in PROBES and served.trace.sampled is None)
 
 
 # --- what they say ----------------------------------------------------------------------------------------------
 
 
-def _of_server(served: Served, method: str, route: str | None) -> Values:
-    values: Values = {HTTP_REQUEST_METHOD: method, URL_SCHEME: "http", "gateway.epoch": served.epoch}
+def _of_server(sort: Sort) -> Shape:
+    values: Values = {HTTP_REQUEST_METHOD: sort.method, URL_SCHEME: "http", "gateway.epoch": sort.epoch}
+    route = None if sort.route == UNKNOWN else sort.route
     if route is not None:
         values[HTTP_ROUTE] = values[URL_PATH] = route  # the path itself may name a person
-    if served.status == HUNG_UP:
+    if sort.status == HUNG_UP:
         values["gateway.hung_up"] = True  # nothing was sent, and nobody was at fault
     else:
-        values[HTTP_RESPONSE_STATUS_CODE] = served.status
-    if served.problem is not None:
-        values["gateway.problem"] = served.problem
-    if served.status >= 500:
-        values[ERROR_TYPE] = served.problem or str(served.status)
-    if served.call is not None:
-        values |= _of_call(served.call)
-    return values
+        values[HTTP_RESPONSE_STATUS_CODE] = sort.status
+    if sort.problem is not None:
+        values["gateway.problem"] = sort.problem
+    if sort.status >= 500:
+        values[ERROR_TYPE] = sort.problem or str(sort.status)
+    if sort.told is not None:
+        values |= _of_question(sort.told)
+    return Shape(_name(sort.method, route), "server", values, sort.status >= 500)
 
 
-def _of_call(call: Call) -> Values:
+def _of_question(told: Told) -> Values:
     values: Values = {}
-    if call.asked is not None:
-        values["gateway.placement"] = call.asked.placement.name
-        values["gateway.kind"] = call.asked.kind
-        if call.asked.arm.name is not None:
-            values["gateway.arm"] = call.asked.arm.name
-    if call.provider is not None:
-        values["gateway.provider"] = call.provider
-    if call.cache_status:
-        values["gateway.cache"] = cache_outcome(call.cache_status)
-    if call.answer is not None:
-        values["gateway.fallback"] = call.answer.fallback
+    if told.placement is not None and told.kind is not None:
+        values["gateway.placement"] = told.placement
+        values["gateway.kind"] = told.kind
+        if told.arm is not None:
+            values["gateway.arm"] = told.arm
+    if told.provider is not None:
+        values["gateway.provider"] = told.provider
+    if told.cache is not None:
+        values["gateway.cache"] = cache_word(told.cache)
+    if told.answered:
+        values["gateway.fallback"] = told.fallback
     return values
 
 
-def _events(call: Call | None, at: int) -> Iterator[Event]:
+def _events(served: Served, sort: Sort, at: int) -> Iterator[Event]:
     """The parts of a batch, and what experiments showed."""
-    if call is None:
+    if served.call is None or sort.told is None:
         return
-    for part in call.parts:
-        yield Event("gateway.part", _of_call(part), at)
-    for one in call.parts or (call,):
-        if one.exposed and one.asked is not None and one.asked.placement.phase is not None:
-            yield Event("feature_flag.evaluation", _of_exposure(one), at)
+    parts = [told_of(part) for part in served.call.parts]
+    for part in parts:
+        yield Event("gateway.part", _of_question(part), at)
+    for one in parts or (sort.told,):
+        if one.experiment is not None and one.phase is not None:
+            yield Event("feature_flag.evaluation", _of_exposure(one.experiment, one.phase, one.arm or ""), at)
 
 
-def _of_exposure(call: Call) -> Values:
+def _of_exposure(experiment: str, phase: str, arm: str) -> Values:
     """The unit is left out: it is a person's id."""
-    assert call.asked is not None and call.asked.placement.phase is not None  # noqa: S101  # looked at before
-    phase = call.asked.placement.phase
     return {
-        FLAG_KEY: phase.experiment,
-        FLAG_VARIANT: call.asked.arm.name or "",
-        FLAG_VERSION: phase.name,
+        FLAG_KEY: experiment,
+        FLAG_VARIANT: arm,
+        FLAG_VERSION: phase,
         FLAG_REASON: "split",
         FLAG_PROVIDER: NAME,
     }
@@ -241,42 +209,33 @@ def _of_attempt(attempt: Attempt) -> Values:
     return {"gateway.provider": attempt.provider, ERROR_TYPE: error.name, "gateway.asked": error.asked}
 
 
-def _of_client(exchange: Exchange, method: str) -> Values:
-    address, port = _server_of(exchange.host)
+@lru_cache(maxsize=1024)
+def _of_client(
+    method: str, host: str, route: str, outcome: int | str, provider: str, resend: int, breaker: str | None
+) -> Shape:
+    parts, known = urlsplit(host), known_method(method)
     values: Values = {
-        HTTP_REQUEST_METHOD: method,
-        SERVER_ADDRESS: address,
-        SERVER_PORT: port,
-        URL_FULL: exchange.host + exchange.route,
-        URL_TEMPLATE: exchange.route,
-        "gateway.provider": exchange.provider,
+        HTTP_REQUEST_METHOD: known,
+        SERVER_ADDRESS: parts.hostname or "",
+        SERVER_PORT: parts.port or (443 if parts.scheme == "https" else 80),
+        URL_FULL: host + route,
+        URL_TEMPLATE: route,
+        "gateway.provider": provider,
     }
-    outcome = exchange.outcome
     if isinstance(outcome, int):
         values[HTTP_RESPONSE_STATUS_CODE] = outcome
     if outcome == "cancelled":
         values["gateway.cancelled"] = True  # nobody waited for it any more: no error
     elif not isinstance(outcome, int) or outcome >= 400:
         values[ERROR_TYPE] = str(outcome)
-    if exchange.resend:
-        values[HTTP_REQUEST_RESEND_COUNT] = exchange.resend
-    if exchange.breaker is not None:
-        values["gateway.breaker"] = exchange.breaker
-    return values
+    if resend:
+        values[HTTP_REQUEST_RESEND_COUNT] = resend
+    if breaker is not None:
+        values["gateway.breaker"] = breaker
+    return Shape(_name(known, route), "client", values, ERROR_TYPE in values)
 
 
-def _method(method: str, target: str | None) -> tuple[str, str]:
-    """The attribute, and the name of the span; a method that nobody knows could be anything, in any number."""
-    name = method if method in METHODS else "HTTP"
-    return known_method(method), f"{name} {target}" if target is not None else name
-
-
-@lru_cache(maxsize=1024)
-def _server_of(url: str) -> tuple[str, int]:
-    """Host and port of the hosts that the configuration names."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _context(trace: str, span: str, *, remote: bool = False) -> SpanContext:
-    return SpanContext(int(trace, 16), int(span, 16), remote, SAMPLED)
+def _name(method: str, target: str | None) -> str:
+    """A span's; a method that nobody knows could be anything, in any number."""
+    name = "HTTP" if method == OTHER_METHOD else method
+    return f"{name} {target}" if target is not None else name

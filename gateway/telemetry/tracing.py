@@ -59,8 +59,11 @@ class Tracing:
         from gateway.telemetry.exporting import to_collector, to_console  # noqa: PLC0415  # 0.2 s, 20 MB
         from gateway.telemetry.spans import Spans  # noqa: PLC0415  # as above
 
-        self._export = to_console(self._write) if traces.exporter == "console" else to_collector(traces.endpoint)
-        self._spans = Spans(traces.share, self._instance, self._export.offer)
+        if traces.exporter == "console":
+            self._export = to_console(self._write, self._instance)
+        else:
+            self._export = to_collector(traces.endpoint, self._instance)
+        self._spans = Spans(traces.share, self._export.offer)
 
     def read(self, notes: Sequence[Note]) -> None:
         """Spans for those whose trace is kept."""
