@@ -228,6 +228,10 @@ async def test_vendors_that_repeat_what_they_were_sent(scene: Scene, status: int
     await asyncio.sleep(0.05)  # what is delivered fails, and is told by the next
     await scene.ask("GET", "/v1/providers")
     await scene.ask("GET", "/metrics", admin=True)
+    for page in ("/ui", "/ui/state"):
+        await scene.ask("GET", page, admin=True)
+        assert ": 200 " in scene.said[-1]
+    assert '"faults":[{"error":' in scene.said[-1] and '"attempts":[{"provider":' in scene.said[-1]
     assert_clean("\n".join(scene.said[begun:]))
 
 

@@ -272,6 +272,7 @@ async def test_the_explorer(browser: Browser, well: Scene) -> None:
 
         async with well.shop.broken("discerner", status=503):
             await form.locator("[name=placement]").select_option("discerner")
+            await form.locator("[name=user]").fill("u1")
             await form.locator("[name=kind]").select_option("")
             await form.locator("[name=facet]").fill("")
             await form.locator("button").click()
