@@ -76,6 +76,7 @@ async def pictures(into: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
         quiet = {**SETTINGS["defaults"]["breaker"], "open": "1m", "max_open": "1m"}
         async with scene(Path(directory), {"defaults": {"breaker": quiet}}) as one, chromium() as browser:
+            vars(one.shop.runtime.lately).update(vars(Lately()))  # the world asked while it was made
             await one.traffic(400)
             for name, settings in looks.items():
                 await _picture(browser, one, into / f"healthy-{name}.png", settings)

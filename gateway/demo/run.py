@@ -161,7 +161,7 @@ def _tour(ports: Ports, loaded: Loaded, whom: Known, seconds: float) -> str:
 Ready after {seconds:.0f} s. Things to try, in another shell in this directory:
 {_key(ports)}
 {shown(tries(whom, ports, loaded.configuration))}
-The API:     {ports.url}/docs     the gateway's state: {ports.admin_url}/readyz
+The API:     {ports.url}/docs     the gateway's state: {ports.admin_url}/ui, {ports.admin_url}/readyz
 Its log:     {GATEWAY_LOG}     its configuration: {CONFIGURATION}     all in {DIRECTORY.absolute()}
 Ctrl-C ends gateway and vendors."""
 

@@ -77,7 +77,7 @@ function experiment(one, now) {
 
 function rate(value, units) {
   if (value === null) return "–";
-  return [ratio(value.value), el("span", { class: "quiet" }, ` ${ratio(value.low)} to ${ratio(value.high)}, ${number.format(units)} of them`)];
+  return [ratio(value.value), el("span", { class: "quiet" }, ` (${(100 * value.low).toFixed(1)} to ${ratio(value.high)}), ${counted(units, "unit")}`)];
 }
 
 // --- what waits, and what was refused

@@ -183,7 +183,7 @@ def _share(share: float) -> str:
 
 
 def _words(error: str) -> str:
-    return error.replace("_", " ")
+    return "had none" if error == "no_answer" else error.replace("_", " ")
 
 
 def _things(count: int) -> str:

@@ -4,7 +4,7 @@ const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const money = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const sum = (counts) => Object.values(counts).reduce((all, one) => all + one, 0);
 const most = (counts) => Object.entries(counts).sort((one, other) => other[1] - one[1]);
-const plain = (word) => String(word).replaceAll("_", " ");
+const plain = (word) => (word === "no_answer" ? "had none" : String(word).replaceAll("_", " "));
 const list = (parts, between = " · ") => parts.filter(Boolean).join(between);
 
 function share(part, whole) {
