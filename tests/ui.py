@@ -40,7 +40,9 @@ class Scene:
         for _ in range(requests):
             user = f"u{dice.randrange(30)}"
             placement = dice.choices(("home", "product_page", "cart", "discover", "default"), (5, 4, 1, 2, 2))[0]
-            item: dict[str, Any] = {"items": [dice.choice(bought_by(user))]} if placement in ("product_page", "cart") else {}
+            item: dict[str, Any] = (
+                {"items": [dice.choice(bought_by(user))]} if placement in ("product_page", "cart") else {}
+            )
             reply = await self.shop.ask(placement, user={"id": user}, **item)
             if reply.status == 200 and reply.ids and dice.random() < 0.3:
                 kind = dice.choice(("click", "click", "purchase"))
