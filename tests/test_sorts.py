@@ -20,12 +20,14 @@ from gateway.policies.cache import CachedAnswer
 from gateway.telemetry import sorts, trace
 from gateway.telemetry.counting import Counting
 from gateway.telemetry.families import SECONDS, Family
+from gateway.telemetry.lately import Lately
 from gateway.telemetry.lines import Line, Lines
 from gateway.telemetry.notes import Served
-from gateway.telemetry.outcomes import cache_outcome, counted_outcome
+from gateway.telemetry.outcomes import cache_word, counted_outcome
 from gateway.telemetry.sorts import PerSort, sort_of
 from gateway.telemetry.tallies import Distribution
 from gateway.telemetry.trace import Trace
+from tests.clock import FakeClock
 
 STATUSES: Final = {
     "": "miss", "gateway; fwd=miss": "miss", "gateway; fwd=miss; stored": "miss", "gateway; fwd=bypass": "bypass",
@@ -56,7 +58,8 @@ def calls(draw: st.DrawFn) -> Call:
         answer = CachedAnswer(b"", "", (), "", provider, draw(st.booleans()))
     return Call(
         "recommend", {}, asked=asked, answer=answer, provider=draw(st.sampled_from([None, "v", "w"])),
-        exposed=draw(st.booleans()), cache_status=draw(st.sampled_from(sorted(STATUSES))),
+        exposed=draw(st.booleans()), explain=draw(st.booleans()), pinned=draw(st.sampled_from([None, "v"])),
+        cache_status=draw(st.sampled_from(sorted(STATUSES))),
     )  # fmt: skip
 
 
@@ -86,6 +89,16 @@ def test_counts_of_many_are_those_of_each(served: list[Served]) -> None:
             assert ours.by_labels[labels] == pytest.approx(counted)
 
 
+@given(st.lists(requests(), max_size=30))
+def test_what_people_see_of_many_is_what_they_see_of_each(served: list[Served]) -> None:
+    clock = FakeClock()
+    together, alone = Lately(clock, clock), Lately(clock, clock)
+    together.read(served)
+    for one in served:
+        alone.read([one])
+    assert together.told() == alone.told()
+
+
 @given(st.lists(st.floats(0, 20) | st.sampled_from(SECONDS), min_size=1))
 def test_buckets_filled_together_are_those_filled_one_by_one(values: list[float]) -> None:
     together, one_by_one = (Distribution(Family("h", "histogram", ("a",), "What.", buckets=SECONDS)) for _ in "ab")
@@ -112,7 +125,8 @@ def _encoded(served: Served, since: float) -> bytes:
         round((served.ended - served.started) * 1000, 2), served.trace.trace_id,
         asked.placement.name if asked is not None else None, asked.kind if asked is not None else None,
         asked.arm.name if asked is not None else None, call.provider if call is not None else None,
-        cache_outcome(call.cache_status) if call is not None and call.cache_status else None, served.problem,
+        cache_word(counted_outcome(call.cache_status)) if call is not None and call.cache_status else None,
+        served.problem,
     )  # fmt: skip
     return msgspec.json.encode(line) + b"\n"
 
@@ -120,7 +134,7 @@ def _encoded(served: Served, since: float) -> bytes:
 def test_what_the_cache_did() -> None:
     for status, wanted in STATUSES.items():
         assert counted_outcome(status) == wanted
-        assert cache_outcome(status) == wanted.removesuffix("_if_error")
+        assert cache_word(counted_outcome(status)) == wanted.removesuffix("_if_error")
 
 
 def test_the_same_sort_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:

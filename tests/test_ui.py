@@ -45,7 +45,9 @@ from tests.ui import Scene, scene
 def asked_for(placement: str = "home", arm: str | None = "control", *, cached: bool = True) -> Any:
     caching = object() if cached else None
     return SimpleNamespace(
-        placement=SimpleNamespace(name=placement, caching=caching), arm=SimpleNamespace(name=arm)
+        placement=SimpleNamespace(name=placement, caching=caching, phase=None),
+        arm=SimpleNamespace(name=arm),
+        kind="for_you",
     )
 
 

@@ -3,8 +3,11 @@
 front, pipeline, provider ──note()──▸ Notes (bounded; what finds no place is counted)
                                         └─ every 0.1 s, and before a scrape ─▸ readers
                                              counting.py   /metrics
+                                             lately.py     /ui
                                              lines.py      lines in the log ─▸ writing.py, a thread
-                                             spans.py      spans ─▸ exporting.py, a thread
+                                             spans.py      spans ─▸ exporting.py, a thread ─▸ otlp.py, sending.py
+
+sorts.py: what is the same of many requests is told once; of each the readers add its time and its trace.
 
 trace.py, propagation.py: whose trace it is, what vendors are told. tracing.py: traces as they are configured.
 """

@@ -13,18 +13,18 @@ What ops ask for (`Gateway-Explain`, `Gateway-Provider`) is no traffic, though w
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from bisect import bisect_left
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil, log
 from typing import Any, Final
 
 import msgspec
 
 from gateway.deadline import Clock
-from gateway.delivery import Call
 from gateway.explaining import attempt_told
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
-from gateway.telemetry.outcomes import HUNG_UP, cache_outcome, known_method
+from gateway.telemetry.outcomes import HUNG_UP, cache_word, known_method
+from gateway.telemetry.sorts import Sort, Told, sort_of, told_of
 
 WIDTH: Final = 10
 """Seconds of one bucket."""
@@ -41,7 +41,8 @@ STEP: Final = 1.15
 BROKEN: Final = frozenset({200, 500, 503, 504})
 """Statuses without an answer that the gateway or its vendors are to blame for (200: a part of a batch)."""
 
-_LOG_STEP: Final = log(STEP)
+ENDS: Final = [LEAST * STEP**step / 1000 for step in range(150)]
+"""Seconds that belong to each step, at most."""
 
 
 class Flow(msgspec.Struct):
@@ -183,19 +184,25 @@ class Lately:
         self._unanswered: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
         """Attempts of rounds that nobody answered, by trace, until their request ends."""
         self._readers: dict[type, Callable[[_Bucket, Any], None]] = {
-            Served: self._served,
             Round: self._round,
             Called: self._called,
             Shadowed: self._shadowed,
         }
 
     def read(self, notes: Sequence[Note]) -> None:
-        """Count what happened."""
-        bucket, readers = self._bucket(), self._readers
+        """Count what happened. What is the same of many requests is looked at once."""
+        bucket, readers, took = self._bucket(), self._readers, defaultdict[Sort, list[float]](list)
         for note in notes:
-            reader = readers.get(type(note))
-            if reader is not None:
+            if type(note) is Served:
+                sort = note.sort or sort_of(note)
+                took[sort].append(note.ended - note.started)
+                if sort.batch or sort.problem is not None:
+                    self._look_closer(bucket, note, sort)
+            elif (reader := readers.get(type(note))) is not None:
                 reader(bucket, note)
+        for sort, seconds in took.items():
+            if sort.told is not None and not sort.batch and sort.status != HUNG_UP:
+                _answered(bucket, sort.told, seconds, sort.status)
 
     def _tick(self) -> int:
         return int(self.clock() // WIDTH)
@@ -207,33 +214,13 @@ class Lately:
         return self._buckets[-1]
 
     # --- requests of callers
-    def _served(self, bucket: _Bucket, served: Served) -> None:
-        call = served.call
-        if served.problem is not None:
-            self._trouble(served, served.problem)
-        if call is None or served.status == HUNG_UP:
-            return
-        seconds = served.ended - served.started
-        for one in call.parts or (call,):
-            self._answered(bucket, one, seconds, served.status)
-
-    def _answered(self, bucket: _Bucket, call: Call, seconds: float, status: int) -> None:
-        asked, answer = call.asked, call.answer
-        if asked is None or call.explain or call.pinned:
-            return
-        flow = _flow(bucket, asked.placement.name, asked.arm.name)
-        if answer is None:
-            if status in BROKEN:
-                flow.failed += 1
-            return
-        provider = answer.provider or ""
-        flow.answered[provider] = flow.answered.get(provider, 0) + 1
-        if answer.fallback and provider:
-            flow.stood_in[provider] = flow.stood_in.get(provider, 0) + 1
-        outcome = "off" if asked.placement.caching is None else cache_outcome(call.cache_status)
-        flow.cache[outcome] = flow.cache.get(outcome, 0) + 1
-        step = _step(seconds)
-        flow.steps[step] = flow.steps.get(step, 0) + 1
+    def _look_closer(self, bucket: _Bucket, served: Served, sort: Sort) -> None:
+        """What is not of the sort: the parts of a batch, and whose trace a problem is of."""
+        if sort.problem is not None:
+            self._trouble(served, sort.problem)
+        if served.call is not None and sort.status != HUNG_UP:
+            for part in served.call.parts:
+                _answered(bucket, told_of(part), [served.ended - served.started], sort.status)
 
     def _trouble(self, served: Served, slug: str) -> None:
         at, asked = self._wall(), served.call.asked if served.call is not None else None
@@ -368,9 +355,25 @@ def _flow(bucket: _Bucket, placement: str, arm: str | None) -> Flow:
     return flow
 
 
-def _step(seconds: float) -> int:
-    ms = seconds * 1000
-    return ceil(log(ms / LEAST) / _LOG_STEP) if ms > LEAST else 0
+def _answered(bucket: _Bucket, told: Told, seconds: list[float], status: int) -> None:
+    """So many questions of which the same is told."""
+    if told.placement is None or told.ops:
+        return
+    flow, times = _flow(bucket, told.placement, told.arm), len(seconds)
+    if not told.answered:
+        if status in BROKEN:
+            flow.failed += times
+        return
+    provider = told.answerer or ""
+    flow.answered[provider] = flow.answered.get(provider, 0) + times
+    if told.fallback and provider:
+        flow.stood_in[provider] = flow.stood_in.get(provider, 0) + times
+    outcome = cache_word(told.cache or "miss") if told.cached else "off"
+    flow.cache[outcome] = flow.cache.get(outcome, 0) + times
+    steps = flow.steps
+    for one in seconds:
+        step = bisect_left(ENDS, one)
+        steps[step] = steps.get(step, 0) + 1
 
 
 def _sum(mine: dict[Any, int], its: dict[Any, int]) -> None:

@@ -27,11 +27,6 @@ def counted_outcome(cache_status: str) -> str:
     return "bypass" if "bypass" in cache_status else "miss"
 
 
-def cache_outcome(cache_status: str) -> str:
-    """The same for people (`cache_word`)."""
-    return cache_word(counted_outcome(cache_status))
-
-
 def cache_word(outcome: str) -> str:
-    """What is stale is `stale`, for whatever reason it was served."""
+    """The same for people: what is stale is `stale`, for whatever reason it was served."""
     return "stale" if outcome == "stale_if_error" else outcome

@@ -43,6 +43,8 @@ class Told(msgspec.Struct, frozen=True):
     experiment: str | None = None
     """The one that the answer counts for."""
     phase: str | None = None
+    ops: bool = False
+    """Asked by those who look for something (`Gateway-Explain`, `Gateway-Provider`): no traffic."""
 
 
 class Sort(msgspec.Struct, frozen=True, eq=False):
@@ -70,7 +72,7 @@ def sort_of(served: Served) -> Sort:
         call, method = served.call, served.method
         if method not in METHODS:
             method = OTHER_METHOD
-        told, batch = (None, False) if call is None else (_told(call), bool(call.parts))
+        told, batch = (None, False) if call is None else (_told(call), call.parts != ())
         key = (method, served.route, served.status, served.problem, served.epoch, told, batch)
         served.sort = sort = _sorts.get(key) or _new(key)
     return sort
@@ -94,8 +96,8 @@ def _told(call: Call) -> tuple[Any, ...]:
     if call.exposed and placement.phase is not None:
         experiment, phase = placement.phase.experiment, placement.phase.name
     cached, name = placement.caching is not None, placement.name
-    kind, arm = asked.kind, asked.arm.name
-    return (call.provider, cache, answered, answerer, fallback, name, kind, arm, cached, experiment, phase)
+    kind, arm, ops = asked.kind, asked.arm.name, call.explain or call.pinned is not None
+    return (call.provider, cache, answered, answerer, fallback, name, kind, arm, cached, experiment, phase, ops)
 
 
 def _new(key: tuple[Any, ...]) -> Sort:
