@@ -27,6 +27,7 @@ test-all: $(VENV)/.more
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.capacity
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ from gateway.config import load
 from gateway.server.edges import Runner
 from gateway.server.endpoints.controlling import STRATEGY
 from gateway.server.front import Front
+from tests.benchmarks import capacity
 from tests.world import World, options, world
 
 on_sockets = pytest.mark.asyncio(loop_scope="module")
@@ -154,3 +155,10 @@ def test_commands_are_those_that_there_are() -> None:
         for word in re.findall(r"(?:^|`)gateway ([a-z]+)", line, re.MULTILINE)
     }
     assert named and named <= commands
+
+
+def test_the_capacity_is_what_was_measured_last() -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    results = capacity.RESULTS.read_text()
+    assert page == capacity.filled(page, results), "run: python -m tests.benchmarks.capacity"
+    assert "| answers from the cache | " in page and "| answers that a vendor is asked for | " in page
