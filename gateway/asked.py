@@ -299,7 +299,7 @@ def _user(user: WireUser | None, mistakes: list[Mistake]) -> User | None:
     _check_ids("/user/id", (user.id,) if user.id is not None else (), mistakes)
     for index, seen in enumerate(user.history):
         _check_ids(f"/user/history/{index}/item", (seen.item,), mistakes)
-    return User(user.id, tuple(Seen(seen.item, seen.time) for seen in user.history))
+    return User(user.id, tuple([Seen(seen.item, seen.time) for seen in user.history]))
 
 
 def _spoken_for(user: WireUser | None, caller: Caller) -> WireUser:

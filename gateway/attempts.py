@@ -113,7 +113,7 @@ class Attempts:
         order = hosts.order()
         tries = self._attempts or max(2, len(order))
         self._budget.request()
-        failure: ProviderError = PassedOver("no time left")
+        failure: ProviderError | None = None
         for attempt in range(tries):
             if attempt >= len(order) and not await self._may_repeat(attempt - len(order), deadline):
                 break
@@ -133,7 +133,7 @@ class Attempts:
             else:
                 hosts.worked(url)
                 return answer
-        raise failure
+        raise failure or PassedOver("no time left")
 
     async def _may_repeat(self, times: int, deadline: Deadline) -> bool:
         pause = self._rng.uniform(0, PAUSE * 2**times)
@@ -210,6 +210,7 @@ def outgoing(request: Request, base_url: str) -> Outgoing:
 
 
 def _with_type(headers: tuple[tuple[str, str], ...], media_type: str) -> tuple[tuple[str, str], ...]:
-    if any(name.lower() == "content-type" for name, _ in headers):
-        return headers
+    for name, _ in headers:
+        if name.lower() == "content-type":
+            return headers
     return (*headers, ("content-type", media_type))

@@ -217,10 +217,13 @@ class Dialect:
 
     # --- questions and answers
     def question(self, query: Recommend) -> Recommend:
-        """A question in the vendor's words."""
+        """A question in the vendor's words; the same object where these are no others."""
+        user = self._user(query.user)
+        if not (query.items or query.facet or query.filter or query.exclude_items or query.recent):
+            return query if user is query.user else replace(query, user=user)
         return replace(
             query,
-            user=self._user(query.user),
+            user=user,
             items=self._spelled(query.items),
             facet=query.facet and Facet(self.name(query.facet.name), query.facet.value),
             filter=None if query.filter is None else self.filter(query.filter),
@@ -246,19 +249,21 @@ class Dialect:
     def _user(self, user: User | None) -> User | None:
         if user is None:
             return None
-        history = user.history and tuple(Seen(self.item(seen.item), seen.time) for seen in user.history)
-        return User(None if user.id is None else self.user(user.id), history)
+        id_ = None if user.id is None else self.user(user.id)
+        if not user.history and id_ == user.id:
+            return user
+        return User(id_, tuple(Seen(self.item(seen.item), seen.time) for seen in user.history))
 
     def _snippets(self, snippets: tuple[Snippet, ...]) -> tuple[Snippet, ...]:
         return snippets and tuple(Snippet(self.item(snippet.item), snippet.part) for snippet in snippets)
 
+    def reads_alike(self, said: Recommendations) -> bool:
+        """Is a vendor's answer in the caller's words as it is? Most are."""
+        return not (self._names or said.facets or any(item.id.startswith(RESPELLED) for item in said.items))
+
     def answer(self, said: Recommendations, known: Mapping[str, str]) -> Recommendations:
-        """A vendor's answer in the caller's words; the same object where these are no others."""
-        items = said.items
-        if self._names or any(item.id.startswith(RESPELLED) for item in items):
-            items = tuple(self._item(item, known) for item in items)
-        elif not said.facets:
-            return said
+        """A vendor's answer in the caller's words."""
+        items = tuple(self._item(item, known) for item in said.items)
         facets = tuple(FacetScore(self.caller_name(f.name), f.value, f.score) for f in said.facets)
         return replace(said, items=items, facets=facets)
 

@@ -36,6 +36,7 @@ from gateway.health import Health
 from gateway.masking import Mask
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
+from gateway.model.query import Recommendations
 from gateway.place import ALONE, Place
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.budget import BudgetSettings, RetryBudget
@@ -294,8 +295,9 @@ class Provider:
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
                 return await self._noted(operation, self._receipt(conversation, callers))
-            hashed = hashed_ids(result)
-            known = await self._owners(hashed) if hashed else {}
+            if isinstance(result, Recommendations) and self.dialect.reads_alike(result):
+                return result
+            known = await self._owners(hashed_ids(result))
             return read(self.dialect, operation, arguments, result, known)
         except ProviderError as error:
             if operation in RECEIPTS:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.adapter import Entity, EventQuery, Operation
-from gateway.dialect import HASHED, Dialect, is_hashed
+from gateway.dialect import Dialect, is_hashed
 from gateway.errors import Refused
 from gateway.model.activity import Activity, Change, Event, Listing
 from gateway.model.control import Condition, FacetMatch, Profile, Promotion, Rule, RulePage, ScoredFacet, Strategy
@@ -125,10 +125,10 @@ def spoken_ids(operation: Operation, arguments: tuple[Any, ...]) -> tuple[tuple[
 
 def hashed_ids(result: object) -> tuple[tuple[Entity, str], ...]:
     """The ids of a vendor's answer whose way back only the id map knows."""
-    if isinstance(result, Recommendations):
-        return tuple([("item", item.id) for item in result.items if item.id.startswith(HASHED)])
     found: list[tuple[Entity, str | None]] = []
-    if isinstance(result, Listing):
+    if isinstance(result, Recommendations):
+        found = [("item", item.id) for item in result.items]
+    elif isinstance(result, Listing):
         found = [(entity, one.id) for one in result.entries for entity in ("user", "item")]
     elif isinstance(result, list):
         for one in result:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -178,9 +177,8 @@ class Notes:
 
     def read(self, most: int | None = None) -> None:
         """Have the readers read what waits (so many at most)."""
-        batch = list(self._waiting) if most is None else list(islice(self._waiting, most))
-        for _ in batch:
-            self._waiting.popleft()
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(len(waiting) if most is None else min(most, len(waiting)))]
         if not batch:
             return
         for reader in self.readers:

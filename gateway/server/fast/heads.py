@@ -32,11 +32,10 @@ _OURS_ALONE: Final = frozenset(
 """Headers that only aiohttp's parser deals with."""
 
 # Headers that are another with each request and mean nothing for the answer: cut out, so that the rest repeats.
-_TRACEPARENT: Final = (b"\r\ntraceparent: ", b"\r\nTraceparent: ")
-_REQUEST_ID: Final = (b"\r\nX-Request-Id: ", b"\r\nx-request-id: ", b"\r\nX-Request-ID: ")
+_TRACEPARENT: Final = re.compile(rb"\r\n[Tt]raceparent: ([0-9a-f-]{1,128})(?=\r\n)").search
+_REQUEST_ID: Final = re.compile(rb"\r\n(?:X-Request-I[dD]|x-request-id): ([!-~]{1,128})(?=\r\n)").search
 CUT: Final = ("traceparent", "x-request-id")
-_TRACEPARENT_VALUE: Final = re.compile(rb"[0-9a-f-]{1,128}")
-_REQUEST_ID_VALUE: Final = re.compile(rb"[!-~]{1,128}")
+"""Their names; a head that still has one of them is not plain enough."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -58,38 +57,22 @@ class Cut(msgspec.Struct, frozen=True):
     request_id: str | None
 
 
-def cut(data: bytes, end: int) -> Cut | None:
-    """Take out what varies of a head that ends at `end`; None where that is not plain.
+def cut(data: bytes, end: int) -> Cut:
+    """Take out what varies of a head that ends at `end`, each once at most.
 
-    `rest` is head and body: nothing behind `end` is looked at, and nothing of it is changed.
+    `rest` is head and body: nothing behind `end` is looked at, and nothing of it is changed. What is not as it
+    should be stays in `rest`.
     """
     traceparent = request_id = None
-    for name in _TRACEPARENT:
-        at = data.find(name, 0, end)
-        if at >= 0:
-            start = at + len(name)
-            until = data.find(b"\r\n", start, end + 2)
-            traceparent = data[start:until]
-            if not _TRACEPARENT_VALUE.fullmatch(traceparent):
-                return None
-            data = data[:at] + data[until:]
-            end -= until - at
-            break
-    for name in _REQUEST_ID:
-        at = data.find(name, 0, end)
-        if at >= 0:
-            start = at + len(name)
-            until = data.find(b"\r\n", start, end + 2)
-            request_id = data[start:until]
-            if not _REQUEST_ID_VALUE.fullmatch(request_id):
-                return None
-            data = data[:at] + data[until:]
-            break
-    return Cut(
-        data,
-        None if traceparent is None else traceparent.decode("ascii"),
-        None if request_id is None else request_id.decode("ascii"),
-    )
+    found = _TRACEPARENT(data, 0, end + 2)
+    if found:
+        traceparent, at, until = found[1].decode("ascii"), *found.span()
+        data, end = data[:at] + data[until:], end - until + at
+    found = _REQUEST_ID(data, 0, end + 2)
+    if found:
+        request_id, at, until = found[1].decode("ascii"), *found.span()
+        data = data[:at] + data[until:]
+    return Cut(data, traceparent, request_id)
 
 
 def read(head: bytes) -> Head | None:

@@ -97,8 +97,6 @@ class Lane:
         if end < 0 or not self._may_cut():
             return NOT_OURS
         part = cut(data, end)
-        if part is None:
-            return NOT_OURS
         decision = self._decisions.get(part.rest)
         if decision is None:
             found = self._read(part.rest)
