@@ -303,6 +303,8 @@ class Stream:
         """User and item of each event that was answered with 202, in each user's order."""
         self.told: list[Said] = []
         self.asked: list[Said] = []
+        self.shown = 0
+        """Answers that count for the experiment."""
 
     @asynccontextmanager
     async def flows(self) -> AsyncIterator[None]:
@@ -368,5 +370,6 @@ class Stream:
                 continue
             self.asked.append(Said(began, time.monotonic(), answer.status))
             assert answer.status == 200, said
+            self.shown += said["source"]["arm"] is not None
             return
         raise AssertionError("no gateway answers")

@@ -298,7 +298,7 @@ class Failing:
         self.fails = True
         self.got: list[Shown] = []
 
-    async def note_shown(self, shown: Sequence[Shown], now: float) -> None:
+    async def note_shown(self, shown: Sequence[Shown], now: float, batch: tuple[str, int]) -> None:
         if self.fails:
             raise StoreError("a full disk")
         self.got += shown
@@ -319,10 +319,40 @@ async def test_what_cannot_be_written_waits_and_what_has_no_place_is_counted(
     assert exposures.dropped == 3
     store.fails = False
     await exposures.write()
-    (shown,) = store.got
-    assert shown.exposures == 5 and len(shown.units) == 5
+    assert [(shown.exposures, len(shown.units)) for shown in store.got] == [(4, 4), (1, 1)]
     await exposures.write()
-    assert len(store.got) == 1  # nothing new, nothing written
+    assert len(store.got) == 2  # nothing new, nothing written
+
+
+class Unheard:
+    """Does what it is told, and fails after it as long as it is told to."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.fails = True
+
+    async def note_shown(self, shown: Sequence[Shown], now: float, batch: tuple[str, int]) -> None:
+        await self.store.note_shown(shown, now, batch)
+        if self.fails:
+            raise StoreError("hung up")
+
+
+async def test_a_writing_whose_answer_was_lost_is_counted_once() -> None:
+    """A server that froze does what it was sent before, when nobody waits for the answer any more."""
+    store = await open_at(fresh_url())
+    unheard = Unheard(store)
+    exposures = Exposures(cast(Store, unheard), KEY)
+    for n in range(3):
+        exposures.note(AB, "a", f"u{n}", empty=False, fallback=False)
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await exposures.write()
+        exposures.note(AB, "a", "later", empty=False, fallback=False)
+    unheard.fails = False
+    await exposures.write()
+    (tally,) = await store.tallies()
+    assert (tally.arms["a"].exposures, tally.arms["a"].units) == (5, 4)
+    await store.close()
 
 
 # --- how sure it is

@@ -186,6 +186,7 @@ async def test_blow_after_blow(gateways: Fleet) -> None:
 
 async def survives_without(gateways: Fleet, how: Away, seconds: float) -> None:
     stream = Stream(gateways, f"{how}-{seconds:g}")
+    before = await _exposures(gateways)
     async with vendors_falter(gateways), stream.flows():
         await asyncio.sleep(0.7)
         down, up = await gateways.without_valkey(seconds, how)
@@ -199,6 +200,13 @@ async def survives_without(gateways: Fleet, how: Away, seconds: float) -> None:
     asked = [one for one in stream.asked if down < one.began < up]
     assert len(asked) > 5 * seconds
     await hold(gateways, stream)
+    assert stream.shown > 0 and await _exposures(gateways) == before + stream.shown, "each is counted once"
+
+
+async def _exposures(gateways: Fleet) -> int:
+    """Once all that was noted is written."""
+    await asyncio.sleep(1.0)
+    return sum(arm["exposures"] for arm in (await _arms(gateways, 0)).values())
 
 
 @asynccontextmanager

@@ -3,8 +3,9 @@
     note    plain synchronous code: one small tuple onto a bounded list
     write   at most every `EVERY` seconds: summed by arm, units as marks, one change of the store
 
-Where the store cannot write for long the oldest notes are kept and newer ones dropped, counted: an experiment may
-lose counts, never a request.
+A writing that failed may have been done all the same, so it is repeated as it was, by its number: the store counts
+each once. Where the store cannot write for long the oldest notes are kept and newer ones dropped, counted: an
+experiment may lose counts, never a request.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
+from uuid import uuid4
 
 import structlog
 
@@ -40,13 +42,16 @@ class Exposures:
         self._key = key
         self._wall = wall
         self._notes: list[Note] = []
+        self._under_way: list[Note] = []
+        """Those whose writing has begun, and may have failed."""
+        self._writer, self._number = uuid4().hex, 0
         self._writing = asyncio.Lock()
         self.dropped = 0
         """Notes that found no place."""
 
     def note(self, phase: Phase, arm: str, unit: str, *, empty: bool, fallback: bool) -> None:
         """An answer of this arm goes out to this unit."""
-        if len(self._notes) < MOST:
+        if len(self._notes) + len(self._under_way) < MOST:
             self._notes.append((phase, arm, unit, empty, fallback))
         else:
             self.dropped += 1
@@ -58,16 +63,13 @@ class Exposures:
     async def write(self) -> None:
         """All that was noted is in the store when this returns. Raises StoreError; then it waits for the next."""
         async with self._writing:
-            notes, self._notes = self._notes, []
-            if not notes:
-                return
-            try:
-                await self._store.note_shown(list(self._summed(notes)), self._wall())
-            except StoreError:
-                kept = notes + self._notes
-                self.dropped += max(0, len(kept) - MOST)
-                self._notes = kept[:MOST]
-                raise
+            while self._under_way or self._notes:
+                if not self._under_way:
+                    self._number += 1
+                    self._under_way, self._notes = self._notes, []
+                shown = list(self._summed(self._under_way))
+                await self._store.note_shown(shown, self._wall(), (self._writer, self._number))
+                self._under_way = []
 
     def _summed(self, notes: Iterable[Note]) -> Iterable[Shown]:
         by_arm: dict[tuple[str, str, str], list[Note]] = {}

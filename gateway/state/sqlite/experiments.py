@@ -106,7 +106,9 @@ class Experiments:
 
         await self.db.change(work)
 
-    async def note_shown(self, shown: Sequence[Shown], now: float) -> None:
+    async def note_shown(self, shown: Sequence[Shown], now: float, batch: tuple[str, int] | None = None) -> None:
+        """`batch` is not needed: what fails here has changed nothing."""
+
         def work() -> None:
             for one in shown:
                 self._note_shown(one, now)

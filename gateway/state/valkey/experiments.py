@@ -4,6 +4,7 @@
     sums:PHASE         hash: arm, NUL, count → the sum
     units:PHASE:ARM    hash: a unit's mark → what it has done, so that it is counted once
     credits:PHASE      set: one mark a unit, item and kind of event, so that each earns once
+    shown:WRITER       the number of the last writing of a process, so that it is counted once
 
 Units and credits of a phase that nothing happens to for `REMEMBERED` are forgotten; its sums stay.
 """
@@ -23,6 +24,9 @@ from gateway.state.valkey.script import Script
 
 REMEMBERED: Final = 30 * 86_400
 """Seconds. Credit ends a week after an answer (`CREDIT_LIFE`), so that nothing can be counted twice after it."""
+
+WRITER: Final = 7 * 86_400
+"""Seconds for which it is known how far a process has written that is heard of no more."""
 
 LUA: Final = f"""
 local CLICKED, CONVERTED, EXPOSED = 1, 2, 4
@@ -93,8 +97,15 @@ end
 _OPEN: Final = Script("for _, one in ipairs(A) do open_phase(one) end", LUA)
 _CREDIT: Final = Script("for _, one in ipairs(A) do credit(one) end", LUA)
 _SHOWN: Final = Script(
+    f"""
+if A.writer then  -- the answer to the same may have been lost
+  local last = key('shown', A.writer)
+  if tonumber(redis.call('GET', last) or '0') >= A.number then return end
+  redis.call('SET', last, whole(A.number), 'EX', {WRITER})
+end
+"""
     """
-for _, one in ipairs(A) do
+for _, one in ipairs(A.shown) do
   local phase, units = open_phase(one.phase), 0
   for _, unit in ipairs(one.units) do units = units + mark_unit(phase, one.arm, raw(unit), EXPOSED) end
   add_counts(phase, one.arm,
@@ -152,7 +163,7 @@ class Experiments:
     async def open_phases(self, phases: Sequence[Phase], now: float) -> None:
         await self.server.change(_OPEN, [_opened(phase, now) for phase in phases])
 
-    async def note_shown(self, shown: Sequence[Shown], now: float) -> None:
+    async def note_shown(self, shown: Sequence[Shown], now: float, batch: tuple[str, int] | None = None) -> None:
         told = [
             {
                 "phase": _opened(one.phase, now),
@@ -164,7 +175,8 @@ class Experiments:
             }
             for one in shown
         ]
-        await self.server.change(_SHOWN, told)
+        writer, number = batch or (False, 0)
+        await self.server.change(_SHOWN, {"shown": told, "writer": writer, "number": number})
 
     async def credit(self, earned: Sequence[Earned]) -> None:
         await self.server.change(_CREDIT, [credited(one) for one in earned])
