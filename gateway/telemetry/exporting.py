@@ -28,7 +28,7 @@ from gateway.telemetry.span import Span
 from gateway.telemetry.spans import NAME, resource
 
 MOST: Final = 8192
-"""Spans that wait at once: about 1 KB each."""
+"""Spans that wait at once: about half a kilobyte each."""
 BATCH: Final = 512
 """Spans of one request: as the SDK has it. They are encoded in about a millisecond."""
 TURN: Final = 0.0005
@@ -126,7 +126,7 @@ class Export:
 
 def to_console(write: Callable[[bytes], None], instance: str) -> Export:
     """One line of JSON a span, where the log goes too."""
-    from gateway.telemetry.console import Console  # noqa: PLC0415  # the SDK: 0.2 s, 20 MB
+    from gateway.telemetry.console import Console  # noqa: PLC0415  # the SDK: most of a tenth of a second
 
     return Export(Console(write, resource(instance)))
 
