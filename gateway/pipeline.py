@@ -135,7 +135,11 @@ class Pipeline:
     def _look_up(self, key: bytes, caching: Caching) -> Found | None:
         """A cached answer, unless an item in it was deleted meanwhile."""
         found = self.cache.lookup(key, caching)
-        return None if found is None or self.hidden.shows(found.answer.items) else found
+        return None if found is None or self._hides(found.answer) else found
+
+    def _hides(self, answer: CachedAnswer) -> bool:
+        """Does it show an item that is to be in no answer?"""
+        return bool(self.hidden.items) and self.hidden.shows(answer.items)
 
     def _read(self, call: Call) -> Asked:
         assert call.caller is not None  # noqa: S101  # identified just before
@@ -208,7 +212,7 @@ class Pipeline:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
             fetched = await self._fetched(asked, ask, deadline)
-            if self.hidden.shows(fetched.answer.items):  # deleted while it was asked for
+            if self._hides(fetched.answer):  # deleted while it was asked for
                 fetched = Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
         except NoneAnswered as none:
             if (found := self._stale(call, asked)) is not None:
@@ -378,7 +382,7 @@ class Pipeline:
         if shadow is not None and failed is None:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
         answer = render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
-        self._note_round(asked, attempts, name, answer.items, started, deadline)
+        self._note_round(asked, attempts, name, tuple(answer.items), started, deadline)
         return answer
 
     def _note_round(

@@ -13,7 +13,7 @@ from gateway.asked import Asked
 from gateway.events.attribution import Signer, credentials
 from gateway.model.query import FacetScore, Item, Recommendations
 from gateway.model.wire import Answer, AnswerFacet, AnswerItem, Source
-from gateway.policies.cache import CachedAnswer
+from gateway.policies.cache import CachedAnswer, packed
 
 encoder: Final = msgspec.json.Encoder()
 RECOMMENDED: Final = ("items", "facets", "data")
@@ -34,8 +34,7 @@ def render(
     return CachedAnswer(
         body=encoder.encode(replace(answer, **shown)),
         etag=f'W/"{etag}"',
-        items=tuple([item.id for item in said.items]),
-        recommendation_id=answer.recommendation_id,
+        ids=packed([item.id for item in said.items]),
         provider=provider,
         fallback=fallback,
     )

@@ -12,16 +12,16 @@ asked again by every caller of a popular answer.
 
 An answer that was asked for before a drop and arrives after it is not kept: `store` is told when it was asked.
 
-Not cachetools: what is bounded here are bytes, what is looked up outlives its ttl, and dropping by placement or
-subject must find its entries without walking all; its LRUCache would need each of its methods overridden.
+Not cachetools: what is bounded here are bytes, what is looked up outlives its ttl, and dropping by subject must
+find its entries without walking all; its LRUCache would need each of its methods overridden.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterable
 from random import Random
 from sys import getsizeof
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -33,10 +33,10 @@ from gateway.units import Duration, Size
 
 Freshness = Literal["fresh", "revalidate", "if_error"]
 
-K = TypeVar("K")
+_BETWEEN: Final = "\0"
 
-OVERHEAD: Final = 900
-"""Bytes that an entry takes beside its answer: the objects, and its places in up to three tables. Measured by
+OVERHEAD: Final = 400
+"""Bytes that an entry takes beside its answer: the objects, and its places in up to two tables. Measured by
 tests/test_cache.py, which fails if it is too low."""
 LARGEST: Final = 8
 """An answer larger than this part of the whole is not kept: it would drive out too many others."""
@@ -51,7 +51,7 @@ class CacheSettings(Settings):
 
     max_bytes: Size = Field("256MiB", validate_default=True, ge=0)
     """Bound of all cached answers, their keys and overhead, divided among the workers; the longest unused leave
-    first. 256 MiB are some 100 000 answers, and leave room in a container of 512 MiB."""
+    first. 256 MiB are some 180 000 answers, and leave room in a container of 512 MiB."""
     shared: bool = False
     """Also keep answers in the state store, for all processes. Off: a lookup there costs a round trip."""
 
@@ -79,16 +79,19 @@ class CachedAnswer(msgspec.Struct, frozen=True, gc=False):
 
     body: bytes
     etag: str
-    items: tuple[str, ...]
-    """Ids in the body, to be checked against hidden items before each delivery."""
-    recommendation_id: str
+    ids: bytes
+    """Of the items in the body, by `packed`: to be checked against hidden items before each delivery."""
     provider: str | None = None
     fallback: bool = False
 
+    @property
+    def items(self) -> list[str]:
+        """Their ids."""
+        return self.ids.decode().split(_BETWEEN) if self.ids else []
+
     def size(self) -> int:
         """Bytes of memory."""
-        texts = (self.body, self.etag, self.recommendation_id, self.items, *self.items)
-        return sum(map(getsizeof, texts))
+        return getsizeof(self.body) + getsizeof(self.etag) + getsizeof(self.ids)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -102,24 +105,20 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """Stale, and the providers may be asked. False while failed refreshes back off: then it is served as it is."""
 
 
-class _Entry:
-    __slots__ = ("answer", "due_from", "failures", "placement", "size", "stored_at", "subject")
-
-    def __init__(self, answer: CachedAnswer, placement: str, subject: bytes, size: int, now: float) -> None:
-        self.answer = answer
-        self.placement = placement
-        self.subject = subject
-        self.size = size
-        self.stored_at = now
-        self.failures = 0
-        self.due_from = now
+class _Entry(msgspec.Struct, gc=False):
+    answer: CachedAnswer
+    placement: str
+    subject: bytes
+    stored_at: float
+    due_from: float
+    failures: int = 0
 
 
 class AnswerCache:
     """The answers of one process. Not for several threads."""
 
     __slots__ = (
-        "_by_placement", "_by_subject", "_clock", "_drops", "_entries", "_rng", "bytes", "evictions",
+        "_by_subject", "_clock", "_drops", "_entries", "_rng", "bytes", "evictions",
         "max_bytes",
     )  # fmt: skip
 
@@ -128,9 +127,8 @@ class AnswerCache:
         """The bound of `bytes`."""
         self._clock = clock
         self._rng = rng
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._by_placement: dict[str, set[bytes]] = {}
-        self._by_subject: dict[bytes, set[bytes]] = {}
+        self._entries: dict[bytes, _Entry] = {}  # the longest unused first
+        self._by_subject: dict[bytes, bytes | set[bytes]] = {}  # nearly everybody has one answer: no set for that
         self._drops = Drops()
         self.bytes = 0
         """What is kept, overhead included: never above `max_bytes`."""
@@ -156,7 +154,8 @@ class AnswerCache:
         else:
             self._remove(key)
             return None
-        self._entries.move_to_end(key)
+        del self._entries[key]
+        self._entries[key] = entry  # the last used is the last
         return Found(entry.answer, freshness, ttl, ttl <= 0 and now >= entry.due_from)
 
     def store(
@@ -179,13 +178,13 @@ class AnswerCache:
             return False
         if key in self._entries:
             self._remove(key)
-        size = OVERHEAD + len(key) + len(subject) + answer.size()
+        size = _size(key, answer, subject)
         if not caching.life or size > self.max_bytes // LARGEST:
             return False
-        self._entries[key] = _Entry(answer, placement, subject, size, self._clock() - age)
-        self._by_placement.setdefault(placement, set()).add(key)
+        now = self._clock() - age
+        self._entries[key] = _Entry(answer, placement, subject, now, now)
         if subject:
-            self._by_subject.setdefault(subject, set()).add(key)
+            self._join(subject, key)
         self.bytes += size
         self._shrink()
         return True
@@ -208,13 +207,14 @@ class AnswerCache:
     def drop(self, placement: str | None = None) -> int:
         """Forget a placement's answers, or all; how many those were."""
         self._drops.note_placement(placement, self._clock())
-        keys = self._entries if placement is None else self._by_placement.get(placement, ())
-        return self._remove_all(list(keys))
+        entries = self._entries.items()  # all are walked: ops and reloads do this, and rarely
+        return self._remove_all([key for key, entry in entries if placement in (None, entry.placement)])
 
     def drop_subject(self, subject: bytes) -> int:
         """Forget the personal answers of one subject; how many those were."""
         self._drops.note_subject(subject, self._clock())
-        return self._remove_all(list(self._by_subject.get(subject, ())))
+        keys = self._by_subject.get(subject, ())
+        return self._remove_all([keys] if isinstance(keys, bytes) else list(keys))
 
     def _shrink(self) -> None:
         while self.bytes > self.max_bytes:
@@ -228,14 +228,31 @@ class AnswerCache:
 
     def _remove(self, key: bytes) -> None:
         entry = self._entries.pop(key)
-        self.bytes -= entry.size
-        _leave(self._by_placement, entry.placement, key)
+        self.bytes -= _size(key, entry.answer, entry.subject)
         if entry.subject:
-            _leave(self._by_subject, entry.subject, key)
+            self._leave(entry.subject, key)
+
+    def _join(self, subject: bytes, key: bytes) -> None:
+        keys = self._by_subject.get(subject)
+        if keys is None:
+            self._by_subject[subject] = key
+        elif isinstance(keys, bytes):
+            self._by_subject[subject] = {keys, key}
+        else:
+            keys.add(key)
+
+    def _leave(self, subject: bytes, key: bytes) -> None:
+        keys = self._by_subject[subject]
+        if isinstance(keys, set):
+            keys.discard(key)
+        if not keys or keys == key:
+            del self._by_subject[subject]
 
 
-def _leave(groups: dict[K, set[bytes]], group: K, key: bytes) -> None:
-    members = groups[group]
-    members.discard(key)
-    if not members:
-        del groups[group]
+def packed(items: Iterable[str]) -> bytes:
+    """Ids in as few bytes as they take; none of them has a NUL."""
+    return _BETWEEN.join(items).encode()
+
+
+def _size(key: bytes, answer: CachedAnswer, subject: bytes) -> int:
+    return OVERHEAD + len(key) + len(subject) + answer.size()
