@@ -87,7 +87,7 @@ class Store(Ledger, Protocol):
         """These phases are in force from now (Unix seconds) on, where they were not before."""
 
     async def note_shown(self, shown: Sequence[Shown], now: float, batch: tuple[str, int] | None = None) -> None:
-        """Count answers that went out. `batch`: who writes, and a number that grows; one told again is not counted."""
+        """Count answers that went out. `batch`: who writes, and a number that grows; told again it counts once."""
 
     async def credit(self, earned: Sequence[Earned]) -> None:
         """Count what events earned, once for each unit and item.
