@@ -294,29 +294,20 @@ class Provider:
             flow = getattr(self.adapter, operation)(*speak(self.dialect, operation, arguments))
             result = await converse(flow, conversation)
             if operation in RECEIPTS:
-                return await self._noted(operation, self._receipt(conversation, callers))
+                return self._receipt(conversation, callers)
             if isinstance(result, Recommendations) and self.dialect.reads_alike(result):
                 return result
             known = await self._owners(hashed_ids(result))
             return read(self.dialect, operation, arguments, result, known)
         except ProviderError as error:
             if operation in RECEIPTS:
-                error.receipt = await self._noted(operation, self._receipt(conversation, callers))
+                error.receipt = self._receipt(conversation, callers)
             self._redact(error)
             raise
         except StoreError as error:  # ours, not the vendor's: nothing of it is held against the provider
             failure = PassedOver("the gateway's own store cannot serve this now")
             failure.receipt = self._receipt(conversation, callers) if operation in RECEIPTS else None
             raise failure from error
-
-    async def _noted(self, operation: Operation, receipt: Receipt) -> Receipt:
-        """Events that have arrived are counted where the vendor learns from them at its next training."""
-        if operation == "track" and receipt.done and type(self.adapter).has("train"):
-            try:
-                await self._store.count_told(self.name, len(receipt.done))
-            except StoreError as error:  # they have arrived all the same
-                log.warning("events not counted", provider=self.name, events=len(receipt.done), error=str(error))
-        return receipt
 
     async def _keep_way_back(self, operation: Operation, arguments: tuple[Any, ...]) -> Mapping[str, str]:
         """`{vendor's: caller's}` of what the operation writes; hashed ids go into the id map first."""

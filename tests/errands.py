@@ -74,7 +74,7 @@ async def settle(store: Store, rounds: int = 6) -> None:
     """Let what is ready run, at the store too."""
     for _ in range(rounds):
         if isinstance(store, SqliteStore):
-            await store.db.run(lambda: None)
+            await asyncio.gather(store.db.run(lambda: None), store.db.read(lambda: None))
         if isinstance(store, ValkeyStore):
             await asyncio.gather(store.server.change(_NOTHING), store.server.look(_NOTHING))
         for _ in range(5):
@@ -202,7 +202,8 @@ class Road:
         """As by kill -9: what is under way is lost, and nothing is handed back."""
         courier = self.couriers.pop(name)
         self.time.watchers.remove(courier.call)
-        for task in (*courier._lanes, *self._running):
+        writer = courier._settling._writer
+        for task in (*courier._lanes, *self._running, *([writer] if writer else [])):
             task.cancel()
         self._running.clear()
 

@@ -255,7 +255,7 @@ async def test_one_courier_at_a_time_and_another_takes_over_after_a_kill(store_u
         desk = one.vendor("vendor", 1)
         desk.takes_seconds = 0.5
         first = one.couriers["vendor"]
-        await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(30)))
+        await one.accept(*(happened(f"e{n}", f"u{n}") for n in range(60)))
         await one.time.passes(0.5)
         second = one.start("vendor")
         one.couriers["vendor"] = first
@@ -267,7 +267,7 @@ async def test_one_courier_at_a_time_and_another_takes_over_after_a_kill(store_u
         killed = one.time.now
         await one.until_told()
         assert one.time.now - killed < LEASE + 10
-        assert {f"e{n}" for n in range(30)} <= set(desk.arrived)
+        assert {f"e{n}" for n in range(60)} <= set(desk.arrived)
         second.stop()
 
 

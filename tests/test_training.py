@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
-from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.server import runtime
+from gateway.state.kept import Entry
 from gateway.state.sqlite import SqliteStore
 from gateway.state.store import Store, StoreError, TrainingRecord
 from gateway.telemetry.notes import Exchange
@@ -109,11 +109,16 @@ def trainings(shop: World) -> int:
     return shop.calls["recomendo", "/v1/train"]
 
 
-async def tell(provider: Provider, *ids: str) -> None:
-    """Deliver an event each."""
-    for id_ in ids:
-        event = Event(id=id_, type="view", user="u1", items=(EventItem("i1"),), time=datetime.now(UTC))
-        await provider.call("track", [event], deadline=Deadline.within(time.monotonic, 10))
+async def tell(shop: World, provider: str, *ids: str) -> None:
+    """Have these events delivered to this one alone."""
+    now = datetime.now(UTC)
+    events = [Event(id=id_, type="view", user="u1", items=(EventItem("i1"),), time=now) for id_ in ids]
+    store = shop.runtime.store
+    await store.accept([Entry(event, {provider: "queued"}) for event in events], now.timestamp())
+    shop.runtime.writes.dispatcher.wake()
+    async with asyncio.timeout(10):
+        while (queue := (await store.queues()).get(provider)) and queue.queued:  # noqa: ASYNC110  # couriers tell nobody
+            await asyncio.sleep(0.01)
 
 
 @module
@@ -122,7 +127,7 @@ async def test_it_is_scheduled_once_and_says_when_again(shop: World) -> None:
     assert state.json == {
         "provider": "r0", "last_started_at": None, "next_allowed_at": None, "new_events_since": 0
     }  # fmt: skip
-    await tell(shop.provider("r0"), "e1", "e2", "e3")
+    await tell(shop, "r0", "e1", "e2", "e3")
     assert (await shop.request("GET", "/v1/training?provider=r0")).json["new_events_since"] == 3
     before = trainings(shop)
     begun = await shop.request("POST", "/v1/training?provider=r0")
@@ -137,7 +142,7 @@ async def test_it_is_scheduled_once_and_says_when_again(shop: World) -> None:
     assert again.problem("rate-limited", 429)["next_allowed_at"] == begun.json["next_allowed_at"]
     assert HALF_AN_HOUR - 10 < int(again.headers["Retry-After"]) <= HALF_AN_HOUR
     assert trainings(shop) == before + 1, "the refusal is the gateway's own"
-    await tell(shop.provider("r0"), "e4")
+    await tell(shop, "r0", "e4")
     assert (await shop.request("GET", "/v1/training?provider=r0")).json["new_events_since"] == 1
 
 
@@ -295,7 +300,7 @@ async def test_the_runtime_looks_and_quotas_are_there_without_being_asked_for(
     monkeypatch.setattr(runtime, "LOOK", 0.02)
     more = {"providers": {"auto": {"like": "recomendo", "options": {"train": "auto"}}}}
     async with world(tmp_path_factory.mktemp("looks"), more, fed=False) as shop:
-        await tell(shop.provider("auto"), "e1")
+        await tell(shop, "auto", "e1")
         async with asyncio.timeout(10):
             while not trainings(shop):  # noqa: ASYNC110  # the vendor tells nobody
                 await asyncio.sleep(0.01)

@@ -3,8 +3,9 @@
     lease? ─no─▸ look again later
       │yes
       ▾
-    refill from the store ─▸ loads ─▸ up to LANES at once: tell ─▸ settle (told, dead letters) or postpone
-                                          order is kept within a subject: gateway.events.waiting
+    refill from the store ─▸ loads ─▸ some calls at once ──▸ settle (told, dead letters) or postpone:
+                                                                on disk while the next calls are under way
+                   order is kept within a subject until then: gateway.events.waiting
 
 What fails waits, alone with its subject, longer each time up to `retry.max`; the rest goes on. When nothing goes
 at all the provider is down (gateway.events.pace): then one errand at a time finds out whether it is back, and as
@@ -19,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -29,19 +30,15 @@ from gateway.deadline import Clock
 from gateway.errors import ProviderError, Throttled
 from gateway.events.lease import Lease
 from gateway.events.pace import Pace
+from gateway.events.settling import Settling
 from gateway.events.supply import LOOK, Supply
 from gateway.events.telling import REJECTED, Credits, Teller, Told
 from gateway.events.waiting import Waiting
 from gateway.provider import Provider
 from gateway.state.kept import Errand, StoreError
-from gateway.state.ledger import Ledger
+from gateway.state.store import Store
 
 log = structlog.get_logger("gateway.events")
-
-LANES: Final = 8
-"""Loads of one provider under way at once: some vendors take one thing a call."""
-SETTLED: Final = 5
-"""Further tries to note what was told."""
 
 
 class Hash(Protocol):
@@ -56,7 +53,7 @@ class Courier:
     def __init__(
         self,
         provider: Provider,
-        store: Ledger,
+        store: Store,
         settings: Events,
         credits_of: Credits,
         hash_of: Hash,
@@ -80,7 +77,9 @@ class Courier:
         )
         self._again_in: float | None = None
         self._called = asyncio.Event()
+        self._settling = Settling(self.name, store, wall, sleep)
         self._lanes: set[asyncio.Task[None]] = set()
+        self._calls = 0
         self._stopping = False
 
     # --- from outside
@@ -112,6 +111,7 @@ class Courier:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._settling.close()
         try:
             await self._lease.hand_back()
         except StoreError as error:
@@ -150,11 +150,12 @@ class Courier:
 
     # --- loads
     def _launch(self) -> None:
-        while len(self._lanes) < self._most_lanes() and not self._stopping:
+        while self._calls < self._most_calls() and not self._settling.full and not self._stopping:
             probe = self._pace.down
             load = self._next_load()
             if not load:
                 return
+            self._calls += 1
             lane = asyncio.get_running_loop().create_task(self._deliver(load, probe))
             self._lanes.add(lane)
             lane.add_done_callback(self._lane_is_free)
@@ -163,9 +164,9 @@ class Courier:
         self._lanes.discard(lane)
         self._called.set()
 
-    def _most_lanes(self) -> int:
-        """Below the provider's bound of writes, so that no lane of ours is passed over for another's sake."""
-        return 1 if self._pace.down else min(LANES, max(1, self._teller.provider.settings.max_in_flight // 2))
+    def _most_calls(self) -> int:
+        """Below the provider's bound of writes, so that no call of ours is passed over for another's sake."""
+        return min(self._pace.calls, max(1, self._teller.provider.settings.max_in_flight // 2))
 
     def _next_load(self) -> list[Errand]:
         now = self._wall()
@@ -197,13 +198,12 @@ class Courier:
         return None
 
     async def _deliver(self, load: list[Errand], probe: bool) -> None:
-        """One load; what is left of it waits again."""
+        """One load; what is left of it waits again. Its subjects are busy until what became of it is on disk."""
         back: list[Errand] = []
         try:
-            queued = await self._store.still_queued([errand.seq for errand in load])
-            here = [errand for errand in load if errand.seq in queued]
-            if here:
-                back = await self._told(here, probe)
+            told = await self._one_call(load, probe)
+            await self._settling.settle(told, counts=type(self._teller.provider.adapter).has("train") is not None)
+            back = await self._put_off(told)
         except StoreError as error:
             log.warning("delivery waits for the store", provider=self.name, error=str(error))
             self._pace.pause(self._pace.delay(1))
@@ -214,65 +214,64 @@ class Courier:
         finally:
             self._waiting.over(load, back)
 
-    async def _told(self, load: list[Errand], probe: bool) -> list[Errand]:
-        """Tell and settle; those that wait again."""
+    async def _one_call(self, load: list[Errand], probe: bool) -> Told:
+        """When it is over the next may begin: what is left to do here is the store's."""
+        began = self._clock()
+        try:
+            queued = await self._store.still_queued([errand.seq for errand in load])
+            here = [errand for errand in load if errand.seq in queued]
+            told = await self._tell(here) if here else None
+        finally:
+            self._calls -= 1
+            self._called.set()
+        if told is not None:
+            self._learn(told, began, probe)
+        return told or Told()
+
+    async def _tell(self, load: list[Errand]) -> Told:
         if load[0].kind == "erase_user":
-            return await self._erase(load[0], probe)
+            return await self._erase(load[0])
         told = await self._teller.tell(load)
         for errand, _ in told.refused:  # the reason may be in the vendor's words, which may name a person
             log.warning("dead letter", provider=self.name, kind=errand.kind)
-        await self._settle(told)
-        if told.error is None:
-            self._works()
-            return []
-        return await self._put_off(told, probe)
+        return told
 
-    async def _settle(self, told: Told) -> None:
-        """Several times where the store cannot: what is not settled is told again."""
-        if not told.told and not told.refused:
-            return
-        for again in range(SETTLED, -1, -1):
-            try:
-                await self._store.settle(self.name, told.told, told.refused, self._wall())
-                return
-            except StoreError:
-                if not again:
-                    raise
-                await self._sleep(LOOK)
-
-    async def _erase(self, errand: Errand, probe: bool) -> list[Errand]:
+    async def _erase(self, errand: Errand) -> Told:
         hash_ = self._hash_of(errand.ref)
         try:
             status = await self._teller.erase(errand.ref)
         except ProviderError as error:
             if error.outcome not in REJECTED:
-                return await self._put_off(Told(left=[errand], error=error), probe)
+                return Told(left=[errand], error=error)
             reason = error.vendor_message or str(error)
             await self._store.erasure_failed(self.name, errand, hash_, reason, self._wall())
         else:
             await self._store.erased(self.name, errand, hash_, status)  # type: ignore[arg-type]  # an Erased
-        self._works()
-        return []
+        return Told()
 
     # --- when it fails
-    def _works(self) -> None:
-        if self._pace.works():
-            self._waiting.all_due()
-
-    async def _put_off(self, told: Told, probe: bool) -> list[Errand]:
-        """What is left of a load: later, and later each time."""
+    def _learn(self, told: Told, began: float, probe: bool) -> None:
+        """What this says of the provider."""
         error = told.error
-        if isinstance(error, Throttled):
+        if error is None:
+            self._pace.took(self._clock() - began)
+            if self._pace.works():
+                self._waiting.all_due()
+        elif isinstance(error, Throttled):
             self._pace.pause(error.retry_after)
-            return told.left
-        if isinstance(error, StoreError):
+        elif isinstance(error, StoreError):
             self._pace.pause(self._pace.delay(1))
-            return told.left
-        if error is not None and not error.asked:
+        elif not error.asked:
             self._pace.is_down()
+        else:
+            log.warning("delivery failed", provider=self.name, kind=told.left[0].kind, error=str(error))
+            self._pace.failed(probe=probe)
+
+    async def _put_off(self, told: Told) -> list[Errand]:
+        """What is left of a load: later, and later each time, where the provider was asked and failed."""
+        error = told.error
+        if not isinstance(error, ProviderError) or isinstance(error, Throttled) or not error.asked:
             return told.left
-        log.warning("delivery failed", provider=self.name, kind=told.left[0].kind, error=str(error))
-        self._pace.failed(probe=probe)
         now = self._wall()
         left = [
             replace(errand, attempts=errand.attempts + 1, due=now + self._pace.delay(errand.attempts + 1))

@@ -18,7 +18,7 @@ from gateway.deadline import Clock
 from gateway.events.courier import Courier, Hash
 from gateway.events.telling import Credits
 from gateway.provider import Provider
-from gateway.state.ledger import Ledger
+from gateway.state.store import Store
 
 
 class Dispatcher:
@@ -26,7 +26,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Ledger,
+        store: Store,
         credits_of: Credits,
         hash_of: Hash,
         *,

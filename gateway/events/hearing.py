@@ -26,7 +26,9 @@ log = structlog.get_logger("gateway.events")
 
 LOOK: Final = 0.5
 COUNT: Final = 5.0
-"""Seconds between two counts of what is queued, for the metrics."""
+"""Seconds between two counts of what is queued, for the metrics …"""
+SHARE: Final = 10
+"""… or so many times what the last took: a very long queue is counted more rarely."""
 SWEEP: Final = 60.0
 SWEEPING: Final = 600.0
 """Seconds for which a process has the right to sweep."""
@@ -94,6 +96,7 @@ class Hearing:
         if now - self._counted >= COUNT:
             self._counted = now
             self.queues = await self._store.queues()
+            self._counted += max(0.0, SHARE * (self._clock() - now) - COUNT)
         if now - self._swept >= SWEEP:
             self._swept = now
             if await self._store.lease("sweeper", self._holder, SWEEPING, self._wall()):

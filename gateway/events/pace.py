@@ -1,6 +1,7 @@
 """How fast one provider is told: at once while it works, later each time while it does not.
 
-      one failure may be one errand's own fault: it waits, the others go on
+      one failure may be one errand's own fault: it waits, the others go on.
+      As many calls at once as keep `SPEED` of them a second going, however long the vendor takes for one
 WORKS ──── `DOWN` failures in a row, or its breaker says so ────▸ DOWN: one attempt at a time, each later
   ▴                                                               │
   └──────────────────── an attempt succeeds ──────────────────────┘
@@ -8,6 +9,7 @@ WORKS ──── `DOWN` failures in a row, or its breaker says so ────
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Final
 
@@ -16,6 +18,12 @@ from gateway.deadline import Clock
 
 DOWN: Final = 3
 """Failures in a row after which the provider counts as down."""
+LEAST, MOST = 8, 32
+"""Calls that may be under way at once."""
+SPEED: Final = 500.0
+"""Calls a second: a vendor that takes one event a call is told several times what a busy shop's users do."""
+WEIGHT: Final = 0.1
+"""Of one call in the usual duration."""
 
 
 class Pace:
@@ -28,6 +36,16 @@ class Pace:
         self._failures = 0
         self._attempts = 0
         self._until = float("-inf")
+        self._takes = 0.0
+
+    @property
+    def calls(self) -> int:
+        """How many may be under way at once."""
+        return 1 if self.down else min(MOST, max(LEAST, math.ceil(SPEED * self._takes)))
+
+    def took(self, seconds: float) -> None:
+        """So long did one call take that did not fail."""
+        self._takes += WEIGHT * (seconds - self._takes)
 
     @property
     def down(self) -> bool:

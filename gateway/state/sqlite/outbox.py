@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from gateway.state.kept import DeadLetter, Errand, Queue
 from gateway.state.sqlite.database import Database, select
 
@@ -61,8 +63,9 @@ class Outbox:
                         "DELETE FROM dead_letters WHERE subject = ? AND provider = ? AND kind <> 'event'",
                         (errand.subject, provider),
                     )
-            seqs = [(errand.seq,) for errand in (*told, *(errand for errand, _ in refused))]
-            connection.executemany("DELETE FROM outbox WHERE seq = ?", seqs)
+            seqs = [errand.seq for errand in (*told, *(errand for errand, _ in refused))]
+            gone = "DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))"
+            connection.execute(gone, (msgspec.json.encode(seqs).decode(),))
 
         await self.db.change(work)
 

@@ -60,7 +60,7 @@ def make_room(db: Database, incoming: int) -> None:
             raise Full("the state store is full, and nothing in it can leave before it is delivered")
 
 
-def drop_delivered(db: Database, which: str, limit: int, *values: float) -> int:
+def drop_delivered(db: Database, which: str, limit: int, *values: int) -> int:
     """Forget the oldest events that nobody waits for; how many those were. On the store's thread."""
     rows = db.connection.execute(
         f"SELECT seq, body FROM events WHERE {which} AND NOT EXISTS "  # noqa: S608  # conditions of ours

@@ -28,18 +28,31 @@ class Upkeep:
 
         def work() -> int:
             execute = self.db.connection.execute
-            names = ",".join("?" * len(providers))
-            execute(
-                f"DELETE FROM outbox WHERE provider NOT IN ({names}) AND accepted_at < ?",  # noqa: S608  # marks
-                (*providers, before),
-            )
+            for gone in self._queued_for() - {*providers}:
+                execute("DELETE FROM outbox WHERE provider = ? AND accepted_at < ?", (gone, before))
             execute("DELETE FROM dead_letters WHERE died_at < ?", (before,))
             execute("DELETE FROM erasures WHERE requested_at < ?", (before,))
             execute("DELETE FROM forgotten WHERE at < ?", (now - FORGOTTEN_FOR,))
             forget_before(self.db, before)
-            return drop_delivered(self.db, "received_at < ?", SWEPT, before)
+            return drop_delivered(self.db, "seq < ?", SWEPT, self._first_since(before))
 
         return await self.db.change(work)
+
+    def _queued_for(self) -> set[str]:
+        """The providers that something waits for: from one to the next, not through all that waits."""
+        query = (
+            "WITH RECURSIVE one(name) AS (SELECT min(provider) FROM outbox UNION ALL "
+            "SELECT (SELECT min(provider) FROM outbox WHERE provider > name) FROM one WHERE name IS NOT NULL) "
+            "SELECT name FROM one WHERE name IS NOT NULL"
+        )
+        return {provider for (provider,) in self.db.connection.execute(query)}
+
+    def _first_since(self, moment: float) -> int:
+        """The number of the first event received since; events are looked at in their order, and no newer one."""
+        first = "SELECT seq FROM events WHERE received_at >= ? ORDER BY seq LIMIT 1"
+        found = self.db.connection.execute(first, (moment,)).fetchone()
+        last = "SELECT coalesce(max(seq), 0) + 1 FROM events"
+        return int((found or self.db.connection.execute(last).fetchone())[0])
 
     async def news(self, event: int, forgotten: int) -> News:
         """What happened since the event and the erasure of these numbers; negative: only where we are."""
