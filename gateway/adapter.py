@@ -60,7 +60,7 @@ PROTOCOL: Final = 1
 # --- effects: what a flow may yield ---------------------------------------------------------------------------
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP exchange. The flow is sent a `Response`, or gets a `ProviderError` thrown."""
 
     method: str

@@ -69,7 +69,7 @@ class Caller(msgspec.Struct, frozen=True):
         return self.user
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """One question, ready to be answered."""
 
     placement: Placement
@@ -95,7 +95,7 @@ class Asked(msgspec.Struct, frozen=True):
     """The user's last items by the gateway's log, oldest first, where they were read ahead."""
 
 
-class _Shaping(msgspec.Struct, frozen=True):
+class _Shaping(msgspec.Struct, frozen=True, gc=False):
     """All that shapes an answer beside placement and arm: what a cache key is made of."""
 
     question: Recommend | Search

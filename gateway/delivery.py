@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Headers = tuple[tuple[str, str], ...]
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """One request of a caller's for recommendations or a search. The pipeline keeps what it found out here."""
 
     operation: str
@@ -51,7 +51,7 @@ class Call(msgspec.Struct):
     cache_status: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One answer as it goes out."""
 
     status: int

@@ -36,7 +36,7 @@ FINGERPRINTS: Final = 16_384
 """Items whose fingerprints are at hand (some 4 MiB): answers name the same ones again and again."""
 
 
-class Credentials(msgspec.Struct, frozen=True, array_like=True):
+class Credentials(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an answer was made from."""
 
     nonce: bytes

@@ -123,7 +123,7 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Each as `POST /v1/recommendations` takes it."""
 
 
-class AnswerItem(msgspec.Struct, frozen=True):
+class AnswerItem(msgspec.Struct, frozen=True, gc=False):
     """One recommended item."""
 
     id: str
@@ -151,7 +151,7 @@ class AnswerFacet(msgspec.Struct, frozen=True):
     """The vendor's raw score: not comparable between vendors."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """What an answer was made from."""
 
     provider: str | None
@@ -166,7 +166,7 @@ class Source(msgspec.Struct, frozen=True):
     """Nothing was known of the user or the seed."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What recommendations and search answer."""
 
     recommendation_id: str

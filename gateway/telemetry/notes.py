@@ -57,7 +57,7 @@ class Served(msgspec.Struct, gc=False):
     """What it is of, once a reader asked (`sorts.sort_of`)."""
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """One HTTP exchange with a vendor."""
 
     provider: str
@@ -86,7 +86,7 @@ class Exchange(msgspec.Struct, frozen=True):
         return round(self.seconds * 1000, 2)
 
 
-class Called(msgspec.Struct, frozen=True):
+class Called(msgspec.Struct, frozen=True, gc=False):
     """One operation of one provider's, its gates included, that came to an end: nobody hung up on it."""
 
     provider: str
@@ -110,7 +110,7 @@ class Unknown(msgspec.Struct, frozen=True):
     """Their paths, such as `items[].rank`: names of members, no values."""
 
 
-class Round(msgspec.Struct, frozen=True):
+class Round(msgspec.Struct, frozen=True, gc=False):
     """One way through a placement's providers: those that did not answer, and the one that did."""
 
     placement: str

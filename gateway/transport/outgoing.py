@@ -12,7 +12,7 @@ USER_AGENT: Final = "recommendation-gateway"
 ACCEPT_ENCODING: Final = "gzip, deflate"
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One request as it goes over the wire. `url` is complete and encoded."""
 
     method: str

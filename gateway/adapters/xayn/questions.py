@@ -31,14 +31,14 @@ DOCUMENTED: Final = frozenset(
 """The members of an answer (FACTS.md §5; `id` is deprecated)."""
 
 
-class SnippetId(msgspec.Struct, frozen=True):
+class SnippetId(msgspec.Struct, frozen=True, gc=False):
     """Which part of which document an answer is about."""
 
     document_id: str
     sub_id: int
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True, gc=False):
     """One entry of an answer. `id` is deprecated; older tenants say nothing else."""
 
     score: float
@@ -48,7 +48,7 @@ class Document(msgspec.Struct, frozen=True):
     snippet: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What all questions are answered with."""
 
     documents: list[Document]

@@ -49,7 +49,7 @@ class Head(msgspec.Struct, frozen=True):
     """Bytes of the body; None where nothing is said of one."""
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """A head without what varies, and that."""
 
     rest: bytes

@@ -53,7 +53,7 @@ class Known(msgspec.Struct):
     """Whom the credentials mean, as long as `access` is in force; None for a token, whose time ends."""
 
 
-class Decision(msgspec.Struct):
+class Decision(msgspec.Struct, gc=False):
     """One request, head and body, as often as it comes, and what was decided about it."""
 
     known: Known
@@ -66,7 +66,7 @@ class Decision(msgspec.Struct):
     written: Written | None = None
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """The last answer's bytes: the same in the same second, but for the parts that are another each time."""
 
     second: int
