@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from gateway.model.activity import Event, EventItem
+from gateway.state.kept import Entry, Routes
 from gateway.state.sqlite import SqliteStore
 from gateway.state.sqlite.migrations import MIGRATIONS
 from gateway.state.store import StoreError
+from tests.errands import happened
 from tests.stores import Vendor
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -126,6 +128,82 @@ async def test_many_changes_are_one_commit(store: SqliteStore) -> None:
     store.db.connection.set_trace_callback(None)
     assert statements.count("COMMIT") == 1
     assert len(await store.lookup("p", "item", [f"c{n}" for n in range(50)])) == 50
+
+
+async def test_who_reads_does_not_wait_for_who_writes(store: SqliteStore) -> None:
+    """And sees all that was changed before it asked."""
+    await store.bind("p", "item", {"a": "1"})
+    gate = threading.Event()
+    held = asyncio.create_task(store.db.change(lambda: gate.wait(5)))  # as a sync that takes its time
+    later = asyncio.create_task(store.bind("p", "item", {"b": "2"}))
+    assert await asyncio.wait_for(store.lookup("p", "item", ["a", "b"]), 2) == {"a": "1"}
+    assert not held.done()
+    gate.set()
+    await asyncio.gather(held, later)
+    assert await store.lookup("p", "item", ["a", "b"]) == {"a": "1", "b": "2"}
+
+
+async def test_what_is_read_together_is_of_one_moment_and_one_mistake_is_ones_own(store: SqliteStore) -> None:
+    reading = store.db.reading
+    gate = threading.Event()
+    first = asyncio.create_task(store.db.read(lambda: gate.wait(5)))
+    await asyncio.sleep(0.05)
+    said = asyncio.gather(
+        store.db.read(lambda: reading.execute("SELECT 1").fetchone()),
+        store.db.read(lambda: reading.execute("SELECT nothing").fetchone()),
+        store.db.read(lambda: reading.execute("INSERT INTO secrets VALUES ('a', x'00')").fetchone()),
+        store.db.read(lambda: 1 // 0),
+        store.db.read(lambda: reading.in_transaction),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0)
+    gate.set()
+    one, unknown, written, mistaken, together = await said
+    assert (one, together, await first) == ((1,), True, True)
+    assert isinstance(unknown, StoreError) and isinstance(written, StoreError)
+    assert isinstance(mistaken, ZeroDivisionError)
+    assert not reading.in_transaction
+
+
+async def test_nothing_usual_looks_through_all_there_is(store: SqliteStore) -> None:
+    """In steps of SQLite's machine: with a long log they are as many as with a short one."""
+    routes: Routes = {"first": "queued", "second": "queued"}
+
+    async def steps(work: Awaitable[object]) -> int:
+        taken = 0
+
+        def step() -> int:
+            nonlocal taken
+            taken += 10
+            return 0
+
+        for connection in (store.db.connection, store.db.reading):
+            connection.set_progress_handler(step, 10)
+        await work
+        for connection in (store.db.connection, store.db.reading):
+            connection.set_progress_handler(None, 10)
+        return taken
+
+    async def usual(number: int) -> list[int]:
+        entry = Entry(happened(f"n{number}"), routes)
+        (head,) = await store.errands("first", 0, 1)
+        return [
+            await steps(store.accept([entry], 2000.0)),
+            await steps(store.sweep(1000.0, ["first", "second"], 2000.0)),
+            await steps(store.errands("second", 0, 1)),
+            await steps(store.still_queued([head.seq])),
+            await steps(store.settle("first", [head], [], 2000.0)),
+            await steps(store.news(10**9, 10**9)),
+        ]
+
+    async def accepted(numbers: range) -> None:
+        await store.accept([Entry(happened(f"e{n}", f"u{n % 50}"), routes) for n in numbers], 2000.0)
+
+    await accepted(range(10))
+    few = await usual(1)
+    await accepted(range(10, 3000))
+    many = await usual(2)
+    assert all(after < before + 300 for before, after in zip(few, many, strict=True)), (few, many)
 
 
 # --- id maps -----------------------------------------------------------------------------------------------
