@@ -275,7 +275,7 @@ def test_a_reader_that_stops_costs_lines_and_nothing_else(monkeypatch: pytest.Mo
     began = time.monotonic()
     for _ in range(put):
         writer.put(line)
-    assert time.monotonic() - began < 1 and writer.lost > 1000 and told == []
+    assert time.monotonic() - began < 1 and writer.lost > 1000
     assert writer.flush(0.05) is False
     got = bytearray()
 
@@ -287,7 +287,7 @@ def test_a_reader_that_stops_costs_lines_and_nothing_else(monkeypatch: pytest.Mo
     thread.start()
     assert writer.flush(5)
     until(lambda: told and len(got) == (put - writer.lost) * 1000)
-    assert told == [writer.lost]
+    assert sum(told) == writer.lost
     os.close(write)
     thread.join(5)
     os.close(read)
