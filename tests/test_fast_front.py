@@ -254,6 +254,17 @@ async def test_split_at_every_byte(ports: tuple[int, int, World]) -> None:
         assert {settled(one) for one in said} == {expected}
 
 
+async def test_what_is_wrong_behind_a_body_does_not_cost_it_its_answer(ports: tuple[int, int, World]) -> None:
+    """Its head was held, and is given to aiohttp as it came: of bytes that come at once it refuses all."""
+    fast, ordinary, _ = ports
+    first, wrong = message(), message(b"{}", b"Content-Type: text/csv", b"Content-Type: text/csv")
+    at = first.index(END) + len(END)
+    pieces = [first[:at], first[at:] + wrong]
+    said = settled(await exchange(fast, pieces))
+    assert b" 200 OK" in said
+    assert said == settled(await exchange(ordinary, pieces))
+
+
 async def test_what_is_plain_does_not_reach_aiohttp(
     ports: tuple[int, int, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

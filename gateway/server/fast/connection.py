@@ -56,16 +56,16 @@ class FastEdge(Edge):
         if self._asking is not None:
             self._wait(data)
             return
-        if self._held:
-            data = self._let_go() + data
-        if self._left or not self._idle():
-            self._pass_on(data)
-            return
-        verdict = self._lane.take(self, data)
-        if verdict == NOT_WHOLE and len(data) <= HELD:
-            self._held = data
+        held = self._let_go() if self._held else b""
+        verdict, whole = NOT_OURS, held + data
+        if not self._left and self._idle():
+            verdict = self._lane.take(self, whole)
+        if verdict == NOT_WHOLE and len(whole) <= HELD:
+            self._held = whole
             self._timer = self._loop.call_later(bodies.TIME, self._late)
         elif verdict != TAKEN:
+            if held:  # by itself, as it came: what is wrong behind it must not cost it its answer
+                self._pass_on(held)
             self._pass_on(data)
 
     def ask(self, answering: Coroutine[Any, Any, None]) -> None:
