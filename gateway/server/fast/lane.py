@@ -188,11 +188,14 @@ class Lane:
             call.asked = decision.asked
 
     def _remember(self, key: bytes, decision: Decision, call: Call) -> None:
-        pipeline, caller = self._pipeline, call.caller
-        if decision.asked is call.asked or call.explain or call.pinned or caller is None:
+        """Where answers are cached: what is asked elsewhere seldom comes again, and would push out what does."""
+        pipeline, caller, asked = self._pipeline, call.caller, call.asked
+        if asked is None or decision.asked is asked or call.explain or call.pinned or caller is None:
+            return
+        if asked.placement.caching is None:
             return
         decision.plan, decision.signer = pipeline.plan, pipeline.signer
-        decision.asked, decision.asked_by = call.asked, caller
+        decision.asked, decision.asked_by = asked, caller
         self._decisions.keep(key, decision)
 
     async def _fetch(self, edge: FastEdge, decision: Decision, call: Call, name: str, started: float) -> None:
@@ -270,7 +273,8 @@ class Lane:
         written = Written(
             second, delivery.headers, delivery.body, dressing, before.encode(), after.encode() + delivery.body
         )
-        decision.written = written
+        if call.found is not None:  # it was cached, so the same bytes may go out again
+            decision.written = written
         return written
 
 
