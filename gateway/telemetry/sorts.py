@@ -101,7 +101,8 @@ def _told(call: Call) -> tuple[Any, ...]:
 
 
 def _new(key: tuple[Any, ...]) -> Sort:
-    if len(_sorts) >= MOST:
+    of_another_epoch = next(iter(_sorts), key)[4] != key[4]
+    if len(_sorts) >= MOST or of_another_epoch:  # what an epoch said is not said again when it is over
         _sorts.clear()
     method, route, status, problem, epoch, told, batch = key
     sort = Sort(method, route, status, problem, epoch, None if told is None else Told(*told), batch)

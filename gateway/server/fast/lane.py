@@ -107,9 +107,13 @@ class Lane:
         return TAKEN
 
     def _may_cut(self) -> bool:
-        """Not where a header that is cut out decides about somebody's arm."""
+        """Not where a header that is cut out decides about somebody's arm.
+
+        With another plan nothing holds of what was decided, and nothing of the old one is kept alive.
+        """
         plan = self._pipeline.plan
         if plan is not self._plan:
+            self._heads, self._decisions = Memo(), Memo()
             experiments = (placement.settings.experiment for placement in plan.placements.values())
             self._open = not any(one is not None and one.unit.lower() in CUT for one in experiments)
             self._plan = plan
