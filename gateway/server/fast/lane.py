@@ -58,10 +58,9 @@ class Decision(msgspec.Struct, gc=False):
 
     known: Known
     body: bytes
-    plan: Plan | None = None
     signer: Signer | None = None
     asked: Asked | None = None
-    """What is asked, as long as these two are in force, by `asked_by`."""
+    """What is asked of the plan in force, as long as this signer is, by `asked_by`."""
     asked_by: Caller | None = None
     written: Written | None = None
 
@@ -93,8 +92,10 @@ class Lane:
 
     def take(self, edge: FastEdge, data: bytes) -> int:
         """Answer it, if it is one whole, plain request that is taken here."""
+        if self._pipeline.plan is not self._plan:
+            self._begin(self._pipeline.plan)
         end = data.find(END, 0, MOST)
-        if end < 0 or not self._may_cut():
+        if end < 0 or not self._open:
             return NOT_OURS
         part = cut(data, end)
         decision = self._decisions.get(part.rest)
@@ -106,18 +107,15 @@ class Lane:
         self._serve(edge, decision, part)
         return TAKEN
 
-    def _may_cut(self) -> bool:
-        """Not where a header that is cut out decides about somebody's arm.
+    def _begin(self, plan: Plan) -> None:
+        """With another plan: nothing holds of what was decided, and nothing of the old one is kept alive.
 
-        With another plan nothing holds of what was decided, and nothing of the old one is kept alive.
+        Closed where a header that is cut out decides about somebody's arm.
         """
-        plan = self._pipeline.plan
-        if plan is not self._plan:
-            self._heads, self._decisions = Memo(), Memo()
-            experiments = (placement.settings.experiment for placement in plan.placements.values())
-            self._open = not any(one is not None and one.unit.lower() in CUT for one in experiments)
-            self._plan = plan
-        return self._open
+        self._plan = plan
+        self._heads, self._decisions = Memo(), Memo()
+        experiments = (placement.settings.experiment for placement in plan.placements.values())
+        self._open = not any(one is not None and one.unit.lower() in CUT for one in experiments)
 
     def _read(self, rest: bytes) -> Decision | int:
         end = rest.find(END, 0, MOST)
@@ -188,7 +186,7 @@ class Lane:
             known.access, known.caller = access, None if caller.passing else caller
         call.caller = caller
         caller.admit("recommend")
-        if decision.plan is pipeline.plan and decision.signer is pipeline.signer and decision.asked_by is caller:
+        if decision.signer is pipeline.signer and decision.asked_by is caller:
             call.asked = decision.asked
 
     def _remember(self, key: bytes, decision: Decision, call: Call) -> None:
@@ -198,8 +196,7 @@ class Lane:
             return
         if asked.placement.caching is None:
             return
-        decision.plan, decision.signer = pipeline.plan, pipeline.signer
-        decision.asked, decision.asked_by = asked, caller
+        decision.signer, decision.asked, decision.asked_by = pipeline.signer, asked, caller
         self._decisions.keep(key, decision)
 
     async def _fetch(self, edge: FastEdge, decision: Decision, call: Call, name: str, started: float) -> None:
