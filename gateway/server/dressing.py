@@ -36,15 +36,14 @@ class Dressing:
     def dressed(self, own: Headers, origin: str | None, limit: Limit | None, request_id: str) -> Headers:
         """All headers but those of the framing. `limit`: the caller's, where it has one."""
         said = () if limit is None else limit.headers()
-        return (*self.fixed(own, origin, limited=limit is not None), *said, ("X-Request-Id", request_id))
-
-    def fixed(self, own: Headers, origin: str | None, *, limited: bool) -> Headers:
-        """Those that are the same for the same answer to the same origin."""
-        own, more = self.parts(own, origin, limited=limited)
-        return (*own, *more)
+        own, more = self.parts(own, origin, limited=limit is not None)
+        return (*own, *more, *said, ("X-Request-Id", request_id))
 
     def parts(self, own: Headers, origin: str | None, *, limited: bool) -> tuple[Headers, Headers]:
-        """The same in two: those of the answer, and those that are one of a few for all answers."""
+        """Those that are the same for the same answer to the same origin.
+
+        In two: those of the answer, and those that are one of a few for all answers.
+        """
         more = self.cors.headers(origin)
         if more:
             named = {name.lower() for name, _ in own}
