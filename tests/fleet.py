@@ -21,12 +21,11 @@ from random import Random
 from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
-import jwt
 from aiohttp import web
 
+from tests.listening import listening, recomendo_login
 from tests.serving import Process, until
 from tests.stores import ValkeyServer
-from tests.test_kill import listening
 
 DEADLINE: Final = 2.0
 """Seconds: the configured one of a request."""
@@ -68,17 +67,11 @@ class Shop(Vendor):
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/v1/auth", self._auth)
+        app.router.add_post("/v1/auth", recomendo_login)
         app.router.add_post("/v1/events.json", self._event)
         app.router.add_post("/v1/queries.json", self._query)
         app.router.add_post("/v1/train", self._train)
         return app
-
-    async def _auth(self, _request: web.Request) -> web.Response:
-        now = int(time.time())
-        token = jwt.encode({"iat": now, "exp": now + 3600}, "x" * 32)
-        said = {"success": True, "messageCode": "CLIENT_AUTHENTICATED", "payload": {"token": token}}
-        return web.json_response(said)
 
     async def _event(self, request: web.Request) -> web.StreamResponse:
         said = await request.json()

@@ -11,20 +11,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import aiohttp
-import jwt
 import pytest
 import yaml
 from aiohttp import web
+
+from tests.listening import listening, recomendo_login
+from tests.stores import free_port
 
 USERS = 12
 NEAR = 1.0
@@ -47,15 +46,9 @@ class Vendor:
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/v1/auth", self._auth)
+        app.router.add_post("/v1/auth", recomendo_login)
         app.router.add_post("/v1/events.json", self._event)
         return app
-
-    async def _auth(self, _request: web.Request) -> web.Response:
-        now = int(time.time())
-        token = jwt.encode({"iat": now, "exp": now + 3600}, "x" * 32)
-        said = {"success": True, "messageCode": "CLIENT_AUTHENTICATED", "payload": {"token": token}}
-        return web.json_response(said)
 
     async def _event(self, request: web.Request) -> web.StreamResponse:
         said = await request.json()
@@ -69,23 +62,6 @@ class Vendor:
             assert request.transport is not None
             request.transport.abort()
         return web.json_response({"eventId": said["eventId"]}, status=201)
-
-
-@asynccontextmanager
-async def listening(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def configuration(directory: Path, vendors: dict[str, str], *, local: bool = True) -> tuple[Path, str]:

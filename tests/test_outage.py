@@ -20,7 +20,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.test_kill import Gateway, Vendor, configuration, listening, until_up
+from tests.listening import listening
+from tests.test_kill import Gateway, Vendor, configuration, until_up
 
 LIMIT = 2.0
 """Seconds within which the others hear."""

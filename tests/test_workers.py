@@ -25,8 +25,9 @@ import yaml
 from gateway.server.merging import Family
 from gateway.server.siblings import AskMetrics
 from tests.crew import WORKERS, Crew, alive, crew
+from tests.listening import listening
 from tests.serving import put, until
-from tests.test_kill import Vendor, listening
+from tests.test_kill import Vendor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
