@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.telemetry.lately import Lately
+from gateway.telemetry.sorts import Sorts
 from tests.ui import SETTINGS, Scene, scene
 
 if TYPE_CHECKING:
@@ -76,14 +77,14 @@ async def pictures(into: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
         quiet = {**SETTINGS["defaults"]["breaker"], "open": "1m", "max_open": "1m"}
         async with scene(Path(directory), {"defaults": {"breaker": quiet}}) as one, chromium() as browser:
-            vars(one.shop.runtime.lately).update(vars(Lately()))  # the world asked while it was made
+            vars(one.shop.runtime.lately).update(vars(Lately(Sorts())))  # the world asked while it was made
             await one.traffic(400)
             for name, settings in looks.items():
                 await _picture(browser, one, into / f"healthy-{name}.png", settings)
             await one.shop.breaks("recomendo", status=503)
             one.shop.runtime.pipeline.cache.drop()
             await one.shop.breaks("algolia", status=400, path="/1/events")
-            vars(one.shop.runtime.lately).update(vars(Lately()))  # as if five minutes had passed
+            vars(one.shop.runtime.lately).update(vars(Lately(Sorts())))  # as if five minutes had passed
             await one.traffic(300, seed=8)
             for name, settings in looks.items():
                 await _picture(browser, one, into / f"broken-{name}.png", settings)

@@ -33,6 +33,7 @@ from gateway.policies.failover import Attempt
 from gateway.telemetry import writing
 from gateway.telemetry.lines import Line, Lines
 from gateway.telemetry.notes import Round, Served
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.trace import Trace
 from gateway.telemetry.writing import Writer
 from tests.collector import until
@@ -77,7 +78,7 @@ def served(status: int = 200, trace: Trace | None = None, **more: Any) -> Served
 
 
 def lines_of(page: Page, *notes: Any, **settings: Any) -> list[dict[str, Any]]:
-    Lines(lambda: Logs.model_validate(settings)).read(notes)
+    Lines(lambda: Logs.model_validate(settings), Sorts()).read(notes)
     return page.lines
 
 

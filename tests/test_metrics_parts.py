@@ -23,6 +23,7 @@ from gateway.telemetry.families import FAMILIES, MERGES, SECONDS, Family
 from gateway.telemetry.lists import AGE, MOST, OVER, Lists
 from gateway.telemetry.notes import Called, Exchange, Notes, Round, Unknown
 from gateway.telemetry.page import page
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.tallies import Counts, Distribution
 from tests.clock import FakeClock
 
@@ -105,7 +106,7 @@ def test_a_counter_begins_at_nothing() -> None:
 
 
 def test_an_adapter_that_names_no_routes_makes_so_many_and_no_more() -> None:
-    counting = Counting()
+    counting = Counting(Sorts())
     exchanges = [Exchange("p", "GET", "http://h:1", f"/users/{n}", 200, 0.0, 0.1) for n in range(MOST_ROUTES * 3)]
     counting.read(exchanges)
     assert len(counting.client.by_labels) == MOST_ROUTES + 1
@@ -117,14 +118,14 @@ def test_an_adapters_own_error_is_counted_as_what_it_is_of() -> None:
         def __init__(self, index: str) -> None:
             super().__init__(f"there is no {index}")
 
-    counting = Counting()
+    counting = Counting(Sorts())
     counting.read([Called("p", "a", "recommend", 0.1, error=error) for error in (NoSuchIndex("x"), TimedOut())])
     assert set(counting.calls.by_labels) == {("p", "recommend", "misconfigured"), ("p", "recommend", "timed_out")}
 
 
 def test_a_list_that_stays_as_it_is_is_counted_among_the_repeats() -> None:
     clock = FakeClock()
-    counting = Counting(Lists(clock))
+    counting = Counting(Sorts(), Lists(clock))
     for items in (("a",), ("a",), ("b",)):
         counting.read([answered(*items)])
         clock.passes(AGE)

@@ -24,7 +24,7 @@ from gateway.telemetry.lately import Lately
 from gateway.telemetry.lines import Line, Lines
 from gateway.telemetry.notes import Served
 from gateway.telemetry.outcomes import cache_word, counted_outcome
-from gateway.telemetry.sorts import PerSort, sort_of
+from gateway.telemetry.sorts import PerSort, Sorts
 from gateway.telemetry.tallies import Distribution
 from gateway.telemetry.trace import Trace
 from tests.clock import FakeClock
@@ -79,7 +79,7 @@ def requests(draw: st.DrawFn) -> Served:
 
 @given(st.lists(requests(), max_size=30))
 def test_counts_of_many_are_those_of_each(served: list[Served]) -> None:
-    together, alone = Counting(), Counting()
+    together, alone = Counting(Sorts()), Counting(Sorts())
     together.read(served)
     for one in served:
         alone.read([one])
@@ -92,7 +92,7 @@ def test_counts_of_many_are_those_of_each(served: list[Served]) -> None:
 @given(st.lists(requests(), max_size=30))
 def test_what_people_see_of_many_is_what_they_see_of_each(served: list[Served]) -> None:
     clock = FakeClock()
-    together, alone = Lately(clock, clock), Lately(clock, clock)
+    together, alone = Lately(Sorts(), clock, clock), Lately(Sorts(), clock, clock)
     together.read(served)
     for one in served:
         alone.read([one])
@@ -113,7 +113,7 @@ def test_buckets_filled_together_are_those_filled_one_by_one(values: list[float]
 def test_a_line_is_what_its_encoder_would_write(served: list[Served]) -> None:
     """Byte by byte: from the values of each request, with nothing kept."""
     since = 1.7e9
-    assert Lines(lambda: None)._json(served, since) == b"".join(_encoded(one, since) for one in served)  # type: ignore[arg-type,return-value]  # settings are not looked at
+    assert Lines(lambda: None, Sorts())._json(served, since) == b"".join(_encoded(one, since) for one in served)  # type: ignore[arg-type,return-value]  # settings are not looked at
 
 
 def _encoded(served: Served, since: float) -> bytes:
@@ -142,12 +142,13 @@ def test_the_same_sort_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> No
         return Served(**{"method": "GET", "route": "/r", "status": 200, "started": 0.0, "ended": time.time(),
                          "trace": Trace(), "call": None, **more})  # fmt: skip
 
-    assert sort_of(one()) is sort_of(one(started=5.0)) is not sort_of(one(route="/s"))
-    assert sort_of(one(method="HUNTER2")) is sort_of(one(method="HUNTER3"))
-    monkeypatch.setattr(sorts, "MOST", len(sorts._sorts))
-    before, made = sort_of(one()), PerSort(lambda sort: sort.route)
-    assert made[sort_of(one(route="/t"))] == "/t" and len(sorts._sorts) == 1
-    assert sort_of(one()) == before or made[sort_of(one())] == "/r"  # made again: another object, the same words
+    known = Sorts()
+    assert known.of(one()) is known.of(one(started=5.0)) is not known.of(one(route="/s"))
+    assert known.of(one(method="HUNTER2")) is known.of(one(method="HUNTER3"))
+    monkeypatch.setattr(sorts, "MOST", len(known))
+    before, made = known.of(one()), PerSort(lambda sort: sort.route)
+    assert made[known.of(one(route="/t"))] == "/t" and len(known) == 1
+    assert known.of(one()) == before or made[known.of(one())] == "/r"  # made again: another object, the same words
 
 
 # --- whose trace it is ------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from gateway.config.model import Traces
 from gateway.telemetry import exporting
 from gateway.telemetry.exporting import Export
 from gateway.telemetry.notes import Notes, Served
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.span import Shape, Span
 from gateway.telemetry.trace import Trace
 from gateway.telemetry.tracing import Tracing
@@ -475,7 +476,7 @@ async def test_it_goes_on_when_the_collector_does() -> None:
 
 async def test_spans_to_the_console() -> None:
     lines: list[bytes] = []
-    tracing = Tracing(Notes(), lines.append)
+    tracing = Tracing(Notes(), lines.append, Sorts())
     tracing.apply(Traces.model_validate({"exporter": "console", "share": "100%"}))
     tracing.read([Served("GET", "/v1/items/{id}", 200, 1.0, 1.1, Trace(), None)])
     tracing.close()
@@ -494,7 +495,7 @@ async def test_nothing_of_the_environment_leads_elsewhere(
         "OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=shop",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    tracing = Tracing(Notes(), print)
+    tracing = Tracing(Notes(), print, Sorts())
     tracing.apply(Traces.model_validate({"exporter": "otlp", "endpoint": seen.url, "share": "100%"}))
     trace = Trace()
     tracing.read([Served("GET", "/v1/items/{id}", 200, 1.0, 1.1, trace, None)])

@@ -31,6 +31,7 @@ from gateway.server.ui.verdict import findings
 from gateway.state.store import StoreError
 from gateway.telemetry.lately import BUCKETS, MOST, NOW, WIDTH, Lately, Recent, together
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.trace import Trace
 from tests.clock import FakeClock
 from tests.crew import WORKERS, crew
@@ -73,7 +74,7 @@ def round_(provider: str | None, *errors: tuple[str, ProviderError], trace: Trac
 
 
 def told(clock: FakeClock, *notes: Note, lately: Lately | None = None) -> Recent:
-    lately = lately or Lately(clock, lambda: 5000.0 + clock.now)
+    lately = lately or Lately(Sorts(), clock, lambda: 5000.0 + clock.now)
     lately.read(notes)
     return lately.told()
 
@@ -140,7 +141,7 @@ def test_a_problem_tells_who_did_not_answer() -> None:
 
 def test_problems_of_one_sort_are_one_and_all_are_bounded() -> None:
     clock = FakeClock()
-    lately = Lately(clock, lambda: clock.now)
+    lately = Lately(Sorts(), clock, lambda: clock.now)
     lately.read([refused("unavailable", 503), refused("rejected", 422)])
     clock.passes(5)
     [again, other] = told(clock, refused("unavailable", 503), lately=lately).problems
@@ -154,7 +155,7 @@ def test_problems_of_one_sort_are_one_and_all_are_bounded() -> None:
 
 def test_a_minute_and_five_minutes_pass() -> None:
     clock = FakeClock()
-    lately = Lately(clock, clock)
+    lately = Lately(Sorts(), clock, clock)
     failed = Called("a", "x", "recommend", 0.1, error=Failed("f"))
     lately.read([answered("a"), failed, Shadowed("home", "b", "answered", 0.1, 0.5)])
     clock.passes((NOW - 1) * WIDTH)

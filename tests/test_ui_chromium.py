@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.telemetry.lately import NOW, WIDTH, Lately
+from gateway.telemetry.sorts import Sorts
 from tests.chromium import CHROMIUM, PHONE, chromium, explored, opened
 from tests.doors import doors
 from tests.serving import until
@@ -70,7 +71,7 @@ async def one(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
 async def well(one: Scene) -> Scene:
     """With traffic, and as if nothing had ever gone wrong."""
     await until(lambda: _closed(one))
-    vars(one.shop.runtime.lately).update(vars(Lately()))
+    vars(one.shop.runtime.lately).update(vars(Lately(Sorts())))
     one.shop.runtime.pipeline.cache.drop()
     await one.traffic(40)
     return one

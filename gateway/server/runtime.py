@@ -36,6 +36,7 @@ from gateway.telemetry.lately import Lately
 from gateway.telemetry.lines import Lines
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import Notes
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.state import samples
 from gateway.telemetry.tracing import Tracing
 from gateway.training import LOOK, Trainer
@@ -87,13 +88,14 @@ class Runtime:
         self.notes = pipeline.notes
         self.taken_at = time.time()
         """Unix seconds: when the configuration in force was taken."""
-        self.metrics = Metrics(lambda: samples(self))
+        sorts = Sorts()
+        self.metrics = Metrics(lambda: samples(self), sorts)
         """What `/metrics` shows."""
-        self.lately = Lately()
+        self.lately = Lately(sorts)
         """What `/ui` shows of the last five minutes."""
-        lines = Lines(lambda: self.configuration.telemetry.logs)
+        lines = Lines(lambda: self.configuration.telemetry.logs, sorts)
         self.notes.readers += [self.metrics, self.lately, DriftLines(), lines]
-        self.tracing = Tracing(self.notes, logs.put)
+        self.tracing = Tracing(self.notes, logs.put, sorts)
         self.tracing.apply(self.configuration.telemetry.traces)
         self.notes.readers.append(self.tracing)
         logs.never_say(lambda: secret_values(self.configuration))

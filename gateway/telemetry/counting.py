@@ -17,7 +17,7 @@ from gateway.telemetry import families
 from gateway.telemetry.lists import Lists
 from gateway.telemetry.notes import Called, Exchange, Note, Round, Served, Shadowed, Unknown
 from gateway.telemetry.outcomes import HUNG_UP, OTHER_METHOD
-from gateway.telemetry.sorts import Sort, Told, sort_of, told_of
+from gateway.telemetry.sorts import Sort, Sorts, Told, told_of
 from gateway.telemetry.tallies import Counts, Distribution
 
 OTHER: Final = OTHER_METHOD
@@ -35,7 +35,8 @@ PORTS: Final = {"http": 80, "https": 443}
 class Counting:
     """One process's numbers."""
 
-    def __init__(self, lists: Lists | None = None) -> None:
+    def __init__(self, sorts: Sorts, lists: Lists | None = None) -> None:
+        self._sorts = sorts
         self._lists = lists or Lists()
         self.server = Distribution(families.SERVER)
         self.client = Distribution(families.CLIENT)
@@ -75,7 +76,7 @@ class Counting:
             if type(note) is not Served:
                 count[type(note)](note)
                 continue
-            sort = note.sort or sort_of(note)
+            sort = note.sort or self._sorts.of(note)
             took[sort].append(note.ended - note.started)
             if sort.batch or sort.problem == RATE_LIMITED:
                 self._look_closer(note, sort)

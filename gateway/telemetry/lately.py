@@ -24,7 +24,7 @@ from gateway.deadline import Clock
 from gateway.explaining import attempt_told
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
 from gateway.telemetry.outcomes import HUNG_UP, cache_word, known_method
-from gateway.telemetry.sorts import Sort, Told, sort_of, told_of
+from gateway.telemetry.sorts import Sort, Sorts, Told, told_of
 
 WIDTH: Final = 10
 """Seconds of one bucket."""
@@ -175,7 +175,8 @@ class _Bucket:
 class Lately:
     """Of one process. `clock`: monotonic, and the same for all processes of the machine."""
 
-    def __init__(self, clock: Clock = time.monotonic, wall: Clock = time.time) -> None:
+    def __init__(self, sorts: Sorts, clock: Clock = time.monotonic, wall: Clock = time.time) -> None:
+        self._sorts = sorts
         self.clock = clock
         self._wall = wall
         self._buckets: deque[_Bucket] = deque(maxlen=BUCKETS)
@@ -194,7 +195,7 @@ class Lately:
         bucket, readers, took = self._bucket(), self._readers, defaultdict[Sort, list[float]](list)
         for note in notes:
             if type(note) is Served:
-                sort = note.sort or sort_of(note)
+                sort = note.sort or self._sorts.of(note)
                 took[sort].append(note.ended - note.started)
                 if sort.batch or sort.problem is not None:
                     self._look_closer(bucket, note, sort)

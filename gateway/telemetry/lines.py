@@ -15,7 +15,7 @@ from gateway.config.model import Logs
 from gateway.errors import Malformed
 from gateway.telemetry.notes import Note, Round, Served
 from gateway.telemetry.outcomes import HUNG_UP, cache_word
-from gateway.telemetry.sorts import PerSort, Sort, sort_of
+from gateway.telemetry.sorts import PerSort, Sort, Sorts
 from gateway.telemetry.trace import bound
 
 log = structlog.get_logger("gateway.request")
@@ -51,8 +51,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 class Lines:
     """Writes them: JSON at once for all that are read together, other formats by structlog."""
 
-    def __init__(self, settings: Callable[[], Logs]) -> None:
+    def __init__(self, settings: Callable[[], Logs], sorts: Sorts) -> None:
         self._settings = settings
+        self._sorts = sorts
         self._forms = PerSort(_form)
 
     def read(self, notes: Sequence[Note]) -> None:
@@ -70,12 +71,12 @@ class Lines:
             return
         for served in wanted:
             at = datetime.fromtimestamp(served.ended + since, UTC)
-            fields = msgspec.structs.asdict(_line(sort_of(served), at, _ms(served), served.trace.trace_id))
+            fields = msgspec.structs.asdict(_line(self._sorts.of(served), at, _ms(served), served.trace.trace_id))
             log.info(fields.pop("event"), **{name: fields[name] for name in fields if _told(name, fields[name])})
 
     def _json(self, wanted: list[Served], since: float) -> bytes:
         """As `Line` would be encoded, byte by byte: one format for all of them, filled in at one go."""
-        forms, said, values = self._forms, list[str](), list[str | float]()
+        forms, sorts, said, values = self._forms, self._sorts, list[str](), list[str | float]()
         second, before = 0, ""
         for one in wanted:
             at = one.ended + since
@@ -83,7 +84,7 @@ class Lines:
             if not 0 <= micros < LAST_MICRO:
                 second, micros = _split(at)
                 before = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            said.append(forms[one.sort or sort_of(one)])
+            said.append(forms[one.sort or sorts.of(one)])
             values += (before, micros, (one.ended - one.started) * 1000, one.trace.trace_id)
         text = "".join(said) % tuple(values)
         return text.replace(*NO_MICROS).replace(*ROUND_MS).encode()

@@ -15,15 +15,16 @@ from gateway.telemetry.counting import Counting
 from gateway.telemetry.exposition import PLAIN, Shown, content_type, labelled, shown, written
 from gateway.telemetry.families import Family
 from gateway.telemetry.notes import Note
+from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.state import Sample
 
 
 class Metrics:
     """Those of one process."""
 
-    def __init__(self, state: Callable[[], Iterable[Sample]]) -> None:
+    def __init__(self, state: Callable[[], Iterable[Sample]], sorts: Sorts) -> None:
         """`state`: what is to be read whenever somebody asks."""
-        self.counting = Counting()
+        self.counting = Counting(sorts)
         self._state = state
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)

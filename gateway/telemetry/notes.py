@@ -54,7 +54,7 @@ class Served(msgspec.Struct, gc=False):
     epoch: str = ""
     """Of the configuration that was in force when it ended."""
     sort: Sort | None = None
-    """What it is of, once a reader asked (`sorts.sort_of`)."""
+    """What it is of, once a reader asked (`Sorts.of`)."""
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,6 @@
 """Requests of one sort: the same in all that is told of them, but for when they were and whose trace they are of.
 
-    Served ─▸ sort_of ─▸ Sort ─▸ PerSort: what a reader made for it once (the text of a line, a span's values)
+    Served ─▸ Sorts.of ─▸ Sort ─▸ PerSort: what a reader made for it once (the text of a line, a span's values)
 
 There are few sorts and many requests: whoever reads notes makes words for a sort and adds numbers for a request.
 Names in a sort are those of the configuration, and templates: so there is a bound, and one (MOST) for surprises.
@@ -48,7 +48,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Sort(msgspec.Struct, frozen=True, eq=False):
-    """All that is told of a request but its time and its trace. The same sort is the same object."""
+    """All that is told of a request but its time and its trace. The same of one `Sorts` is the same object."""
 
     method: str
     """`_OTHER` for one that nobody knows."""
@@ -62,20 +62,37 @@ class Sort(msgspec.Struct, frozen=True, eq=False):
     """Its parts are looked at one by one."""
 
 
-_sorts: Final[dict[tuple[Any, ...], Sort]] = {}
+class Sorts:
+    """Those of one process, whichever reader comes upon them first."""
 
+    __slots__ = ("_known",)
 
-def sort_of(served: Served) -> Sort:
-    """Found once for each request, whoever asks first."""
-    sort = served.sort
-    if sort is None:
-        call, method = served.call, served.method
-        if method not in METHODS:
-            method = OTHER_METHOD
-        told, batch = (None, False) if call is None else (_told(call), call.parts != ())
-        key = (method, served.route, served.status, served.problem, served.epoch, told, batch)
-        served.sort = sort = _sorts.get(key) or _new(key)
-    return sort
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Sort] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, served: Served) -> Sort:
+        """Found once for each request."""
+        sort = served.sort
+        if sort is None:
+            call, method = served.call, served.method
+            if method not in METHODS:
+                method = OTHER_METHOD
+            told, batch = (None, False) if call is None else (_told(call), call.parts != ())
+            key = (method, served.route, served.status, served.problem, served.epoch, told, batch)
+            served.sort = sort = self._known.get(key) or self._new(key)
+        return sort
+
+    def _new(self, key: tuple[Any, ...]) -> Sort:
+        of_another_epoch = next(iter(self._known), key)[4] != key[4]
+        if len(self._known) >= MOST or of_another_epoch:  # what an epoch said is not said again when it is over
+            self._known.clear()
+        method, route, status, problem, epoch, told, batch = key
+        sort = Sort(method, route, status, problem, epoch, None if told is None else Told(*told), batch)
+        self._known[key] = sort
+        return sort
 
 
 def told_of(call: Call) -> Told:
@@ -98,16 +115,6 @@ def _told(call: Call) -> tuple[Any, ...]:
     cached, name = placement.caching is not None, placement.name
     kind, arm, ops = asked.kind, asked.arm.name, call.explain or call.pinned is not None
     return (call.provider, cache, answered, answerer, fallback, name, kind, arm, cached, experiment, phase, ops)
-
-
-def _new(key: tuple[Any, ...]) -> Sort:
-    of_another_epoch = next(iter(_sorts), key)[4] != key[4]
-    if len(_sorts) >= MOST or of_another_epoch:  # what an epoch said is not said again when it is over
-        _sorts.clear()
-    method, route, status, problem, epoch, told, batch = key
-    sort = Sort(method, route, status, problem, epoch, None if told is None else Told(*told), batch)
-    _sorts[key] = sort
-    return sort
 
 
 class PerSort(dict[Sort, T]):

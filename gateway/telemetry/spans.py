@@ -37,7 +37,7 @@ from opentelemetry.semconv.attributes.url_attributes import URL_FULL, URL_PATH, 
 from gateway.policies.failover import Attempt
 from gateway.telemetry.notes import Exchange, Note, Round, Served
 from gateway.telemetry.outcomes import HUNG_UP, OTHER_METHOD, cache_word, known_method
-from gateway.telemetry.sorts import PerSort, Sort, Told, sort_of, told_of
+from gateway.telemetry.sorts import PerSort, Sort, Sorts, Told, told_of
 from gateway.telemetry.span import Event, Shape, Span, Values
 from gateway.telemetry.trace import Trace, new_span
 
@@ -64,8 +64,9 @@ STEP: Final = 50_000_000
 class Spans:
     """Makes them of the traces that are kept: as their caller decided, else the share (0..1) of all."""
 
-    def __init__(self, share: float, offer: Callable[[list[Span]], None]) -> None:
+    def __init__(self, share: float, offer: Callable[[list[Span]], None], sorts: Sorts) -> None:
         self.share = share
+        self._sorts = sorts
         self._offer = offer
         self._shapes = PerSort(_of_server)
         self._began = time.time_ns() - time.monotonic_ns()
@@ -88,7 +89,7 @@ class Spans:
             self._offer(made)
 
     def _server(self, served: Served) -> Span:
-        trace, sort = served.trace, sort_of(served)
+        trace, sort = served.trace, self._sorts.of(served)
         parent, ended = trace.parent_id, self._at(served.ended)
         events: tuple[Event, ...] = ()
         if trace.events or sort.batch or (sort.told is not None and sort.told.experiment is not None):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import Traces
 from gateway.telemetry.notes import Note, Notes
 from gateway.telemetry.propagation import Propagation
+from gateway.telemetry.sorts import Sorts
 
 if TYPE_CHECKING:
     from gateway.telemetry.exporting import Export
@@ -25,8 +26,9 @@ LAST: Final = 1.0
 class Tracing:
     """A reader of notes. `write`: where the console's spans go, whole lines."""
 
-    def __init__(self, notes: Notes, write: Callable[[bytes], None]) -> None:
+    def __init__(self, notes: Notes, write: Callable[[bytes], None], sorts: Sorts) -> None:
         self._notes = notes
+        self._sorts = sorts
         self._write = write
         self._instance = str(uuid.uuid4())
         self._way: tuple[str, str] = ("none", "")
@@ -63,7 +65,7 @@ class Tracing:
             self._export = to_console(self._write, self._instance)
         else:
             self._export = to_collector(traces.endpoint, self._instance)
-        self._spans = Spans(traces.share, self._export.offer)
+        self._spans = Spans(traces.share, self._export.offer, self._sorts)
 
     def read(self, notes: Sequence[Note]) -> None:
         """Spans for those whose trace is kept."""
