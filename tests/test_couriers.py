@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Failed, Misconfigured, NotConnected, Refused, Throttled
-from gateway.events.lease import LEASE
+from gateway.events.dispatcher import Dispatcher
+from gateway.events.hidden import Hidden
+from gateway.events.intake import Intake, hash_of
+from gateway.events.lease import LEASE, Lease
 from gateway.events.pace import DOWN
-from gateway.events.supply import WINDOW
+from gateway.events.supply import WINDOW, Supply
 from gateway.events.waiting import ALONE, Waiting
+from gateway.policies.cache import AnswerCache
 from gateway.state.kept import Entry, Errand, EventFilter, Record
 from gateway.state.opening import open_at
 from tests.errands import START, Road, happened, road
@@ -317,6 +322,103 @@ async def test_what_waits_for_an_erased_user_is_not_told_and_the_erasure_is(stor
         assert "e1" not in desk.arrived and "e2" in desk.arrived
         rows, _ = await one.store.events(EventFilter(), 10)
         assert [row.event.id for row in rows] == ["e2"]
+
+
+def _intake(one: Road) -> Intake:
+    """Of a process in which these couriers are at work."""
+    dispatcher = Dispatcher(one.store, lambda _event, _name: None, lambda user: hash_of(b"k", user))
+    dispatcher._couriers.update(one.couriers)
+    plan: Any = SimpleNamespace(providers=one.providers)
+    cache = AnswerCache(1000, one.time.clock, Random(3))
+    return Intake(plan, one.store, dispatcher, cache, Hidden(), b"k", one.time.wall)
+
+
+async def _erase(one: Road, user: str) -> None:
+    await one.store.erase(user, hash_of(b"k", user), {"vendor": "queued"}, one.time.wall(), b"unit")
+
+
+async def _receipt(one: Road, user: str) -> str:
+    receipt = await one.store.erasure(hash_of(b"k", user))
+    assert receipt is not None
+    return receipt.providers["vendor"]
+
+
+async def test_an_erasure_is_told_though_a_courier_reads_it_before_whoever_asked_for_it_goes_on(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The courier has looked between the commit and the call of `Intake.erase`; as on a busy machine."""
+    async with road(store_url) as one:
+        desk = one.vendor("vendor", 1)
+        await one.accept(happened("e1", "leaves"))
+        await one.until_told()
+        desk.takes_seconds = 100  # whoever is told now keeps the rest waiting: they are at hand, and not told
+        await one.accept(happened("e2", "leaves"))
+        await one.time.passes(1)
+
+        committed = one.store.erase
+
+        async def erase(*arguments: Any) -> None:
+            await committed(*arguments)
+            await one.time.passes(1)
+
+        monkeypatch.setattr(one.store, "erase", erase)
+        await _intake(one).erase("leaves")
+        desk.takes_seconds = 0
+        await one.until_told()
+        assert await _receipt(one, "leaves") == "erased"
+
+
+async def test_an_erasure_waits_for_nothing_that_was_put_off_before_it(store_url: str) -> None:
+    """By another process: nobody tells this courier of it."""
+    async with road(store_url, retry={"first": "30s", "max": "30s"}) as one:
+        desk = one.vendor("vendor", 1)
+        desk.fails = lambda ids: Failed("down") if "e1" in ids else None
+        await one.accept(happened("e1", "leaves"))
+        await one.time.passes(1)
+        assert len(desk.calls) == 1
+        await _erase(one, "leaves")
+        await one.time.passes(2)
+        assert await _receipt(one, "leaves") == "erased"
+        assert len(desk.calls) == 2
+
+
+async def test_what_fails_while_it_is_erased_holds_up_neither_the_erasure_nor_what_follows(store_url: str) -> None:
+    async with road(store_url, retry={"first": "30s", "max": "30s"}) as one:
+        desk = one.vendor("vendor", 1)
+        desk.takes_seconds = 1
+        desk.fails = lambda ids: Failed("down") if "e1" in ids else None
+        await one.accept(happened("e1", "leaves"))
+        await one.time.passes(0.5)
+        assert desk.at_once == 1
+        await _erase(one, "leaves")
+        await one.accept(happened("e2", "leaves"))
+        await one.time.passes(4)
+        assert await _receipt(one, "leaves") == "erased"
+        assert desk.arrived == ["leaves", "e2"]
+
+
+async def test_what_is_read_while_reading_begins_anew_costs_nothing_at_hand(store_url: str) -> None:
+    """A look is under way when the store fails a delivery, and what was at hand is read from the beginning."""
+    async with road(store_url) as one:
+        waiting, lease = Waiting(), Lease("courier vendor", one.store, one.time.clock, one.time.wall)
+        supply = Supply(
+            "vendor", one.store, waiting, lease, lambda: False, clock=one.time.clock, wall=one.time.wall
+        )
+        assert await lease.hold()
+        one.vendor("vendor", 1)
+        await one.couriers.pop("vendor").close(0)
+        adapter = one.providers["vendor"].adapter
+        await one.accept(happened("e1"))
+        await supply.refill(adapter)
+        await one.accept(happened("e2"))
+        supply.called()
+        look = asyncio.create_task(supply.refill(adapter))
+        while not supply._all_at_hand:  # noqa: ASYNC110  # now it reads on
+            await asyncio.sleep(0)
+        supply.start_over()
+        await look
+        await supply.refill(adapter)
+        assert [errand.ref for errand in waiting] == ["e1", "e2"]
 
 
 # --- replay

@@ -94,11 +94,6 @@ class Courier:
         self.settings = settings
         self._pace.retry = settings.retry
 
-    def forget(self, subject: str) -> None:
-        """What waits for this subject was dropped from the store."""
-        self._waiting.drop(subject)
-        self.call()
-
     def stop(self) -> None:
         """Begin nothing more; `run` ends when what is under way has."""
         self._stopping = True
@@ -268,7 +263,10 @@ class Courier:
             self._pace.failed(probe=probe)
 
     async def _put_off(self, told: Told) -> list[Errand]:
-        """What is left of a load: later, and later each time, where the provider was asked and failed."""
+        """What is left of a load: later, and later each time, where the provider was asked and failed.
+
+        What was erased meanwhile does not wait again: the erasure, and what follows it, would wait behind it.
+        """
         error = told.error
         if not isinstance(error, ProviderError) or isinstance(error, Throttled) or not error.asked:
             return told.left
@@ -278,4 +276,5 @@ class Courier:
             for errand in told.left
         ]
         await self._store.postpone(left)
-        return left
+        queued = await self._store.still_queued([errand.seq for errand in left])
+        return [errand for errand in left if errand.seq in queued]

@@ -62,11 +62,6 @@ class Dispatcher:
         for courier in self._couriers.values():
             courier.call()
 
-    def forget(self, subject: str) -> None:
-        """What waited for this subject was dropped from the store."""
-        for courier in self._couriers.values():
-            courier.forget(subject)
-
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)

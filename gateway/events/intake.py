@@ -27,7 +27,7 @@ from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
-from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes, subject
+from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes
 from gateway.state.store import Store
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Intake:
         now = self._wall()
         await self.store.erase(user, self.hash_of(user), told, now, unit_mark(self._key, user))
         self._cache.drop_subject(subject_of(user))
-        self._dispatcher.forget(subject("erase_user", user))
+        self._dispatcher.wake()
         await self.told_all()
         return ErasureReceipt(now, told)
 

@@ -55,6 +55,8 @@ class Supply:
         self._all_at_hand = False
         self._looked = float("-inf")
         self._replay: Replay | None = None
+        self._begun = 0
+        """How often reading began at the beginning."""
 
     def called(self) -> None:
         """There is something new."""
@@ -64,6 +66,7 @@ class Supply:
         """Nothing is at hand any more: read all of it anew."""
         self._waiting.clear()
         self._last, self._all_at_hand, self._looked = 0, False, float("-inf")
+        self._begun += 1
 
     async def refill(self, adapter: Adapter) -> None:
         """Have enough at hand, if there is any. Raises StoreError."""
@@ -75,10 +78,13 @@ class Supply:
             return
         if self._replay is not None and self._replay.stage != "done" and len(self._waiting) < PART:
             await self._go_on(adapter)
+        begun = self._begun
         self._all_at_hand = True  # unless there is more, or somebody calls meanwhile
         errands = await self._store.errands(
             self._provider, self._last, self._room(), replayed=self.rate is not None
         )
+        if begun != self._begun:
+            return  # these follow what is no longer at hand
         self._waiting.add(map(self._in_time, errands))
         if errands:
             self._last, self._all_at_hand = errands[-1].seq, False

@@ -6,14 +6,15 @@
 
 Order is kept within a subject (a user, or an item): what one subject waits for holds up no other. Only that no
 event overtakes an item that is on its way for the first time, because some vendors ignore what happens to items
-that they do not know. A load is one call's: errands of one kind, the oldest that may go first. Pure: no clock,
-no I/O.
+that they do not know. And an erasure waits for nothing that was put off before it: what it follows is gone from
+the store, as a courier finds out before it tells it. A load is one call's: errands of one kind, the oldest that
+may go first. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -45,9 +46,10 @@ class Waiting:
 
     def add(self, errands: Iterable[Errand]) -> None:
         """Those that follow, in order; what is at hand or under way already is not taken twice."""
-        for errand in errands:
-            if errand.seq not in self._under_way:
-                self._errands.setdefault(errand.seq, errand)
+        new = [one for one in errands if one.seq not in self._under_way and one.seq not in self._errands]
+        if erased := {one.subject for one in new if one.kind == "erase_user"}:
+            self._due_now(erased)
+        self._errands.update((one.seq, one) for one in new)
 
     def take(self, most: int, now: float) -> list[Errand]:
         """The next load, of at most so many; empty when nothing may go. Under way until `over`."""
@@ -100,18 +102,16 @@ class Waiting:
 
     def all_due(self) -> None:
         """What failed with the provider is no longer put off, so that the oldest goes first again."""
+        self._due_now({errand.subject for errand in self._errands.values()})
+
+    def _due_now(self, subjects: Container[str]) -> None:
         for seq, errand in self._errands.items():
-            if errand.due:
+            if errand.due and errand.subject in subjects:
                 self._errands[seq] = replace(errand, due=0.0)
 
     def next_due(self, now: float) -> float | None:
         """When the next errand that was put off is due."""
         return min((errand.due for errand in self._errands.values() if errand.due > now), default=None)
-
-    def drop(self, subject: str) -> None:
-        """Nothing of this subject waits any more."""
-        for seq in [errand.seq for errand in self._errands.values() if errand.subject == subject]:
-            del self._errands[seq]
 
     def clear(self) -> None:
         """Nothing is at hand any more; what is under way stays so."""
