@@ -45,6 +45,7 @@ async def converse(flow: Flow[T], performer: Performer) -> T:
             except NOT_AS_DOCUMENTED as error:
                 if not heard:
                     raise
+                outcome = None
                 raise malformed(error, flow) from error
             try:
                 outcome, failure = await performer.perform(effect), None
@@ -58,11 +59,13 @@ async def converse(flow: Flow[T], performer: Performer) -> T:
 def malformed(error: Exception, flow: Flow[Any] | None = None) -> Malformed:
     """What a vendor's unexpected answer is reported as: the sort of surprise and its place, never the content.
 
-    The place is the innermost line of the adapter's own folder, whoever wrote the adapter.
+    The place is the innermost line of the adapter's own folder, whoever wrote the adapter. The error may be kept a
+    while for telemetry: of the frames on its way nothing is, since they hold the answer, which may be megabytes.
     """
     code = getattr(flow, "gi_code", None)
     folder = PurePath(code.co_filename).parent if code is not None else None
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if PurePath(frame.filename).parent == folder] or frames[-1:]
     place = f"{PurePath(inside[-1].filename).name}:{inside[-1].lineno}" if inside else ""
+    traceback.clear_frames(error.__traceback__)
     return Malformed(f"unexpected answer ({type(error).__name__} at {place})", place=place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from gateway.adapter import PROTOCOL, Adapter, Flow, Unusable, complaint_of, found
+from gateway.adapter import PROTOCOL, Adapter, Flow, Response, Unusable, complaint_of, found
 from gateway.model.activity import Event
 from gateway.model.query import Recommend, Recommendations
-from gateway.testing import Case, check
+from gateway.testing import Case, Reply, check, check_spoiled
 from gateway.testing.comparing import differences
 
 GOOD: dict[str, Any] = msgspec.json.decode(Path("tests/cases/xayn/for-you-user.json").read_bytes())
@@ -141,3 +142,11 @@ def test_what_is_no_adapter_is_not_loaded() -> None:
         with pytest.raises(Unusable, match=f"`{__name__}:{name}` is no subclass of gateway.adapter.Adapter"):
             found(EntryPoint("one", f"{__name__}:{name}", "gateway.adapters"))
     assert complaint_of(Adapter) is None
+
+
+async def test_bad_answers_are_not_kept_when_they_have_been_played(tmp_path: Path) -> None:
+    """The matrix has one of 10 MB; kept, those of all adapters' cases come to many gigabytes."""
+    await check_spoiled(Case.read(written(tmp_path)))
+    gc.collect()
+    bodies = [one.body for one in gc.get_objects() if isinstance(one, Response | Reply)]
+    assert [len(body) for body in bodies if body is not None and len(body) > 10**6] == []

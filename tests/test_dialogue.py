@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -129,6 +130,32 @@ async def test_json_nested_beyond_reason_is_the_vendors() -> None:
     deep = b'{"more": ' + b"[" * 100_000
     with pytest.raises(Malformed):
         await converse(flow(), Performer(Response(200, {}, deep)))
+
+
+async def test_an_answer_is_not_kept_with_the_error_that_it_led_to() -> None:
+    kept: list[weakref.ref[Response]] = []
+
+    class Weighty(Response, frozen=True, weakref=True):
+        pass
+
+    class Answering:
+        async def perform(self, effect: Effect) -> Response:
+            answer = Weighty(200, {}, b"x" * 1000)
+            kept.append(weakref.ref(answer))
+            return answer
+
+    def flow() -> Flow[Any]:
+        answer: Response = yield ASK
+        return _read(answer)
+
+    with pytest.raises(Malformed) as caught:
+        await converse(flow(), Answering())
+    assert isinstance(caught.value.__cause__, msgspec.DecodeError)
+    assert [one() for one in kept] == [None]
+
+
+def _read(answer: Response) -> Any:
+    return msgspec.json.decode(answer.body)
 
 
 async def test_a_refusal_to_ask_is_no_surprise() -> None:

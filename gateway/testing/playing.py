@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from functools import cache
 from typing import Any, Final, get_args, get_type_hints
 
@@ -21,6 +21,7 @@ from gateway.model import filters
 from gateway.model.activity import Receipt
 from gateway.provider import Provider, ProviderSettings
 from gateway.state.sqlite import SqliteStore
+from gateway.telemetry.notes import Notes
 from gateway.testing.cases import Case, Failure, Reply
 from gateway.testing.comparing import differences, plain, shown
 from gateway.transport import Outgoing
@@ -128,12 +129,14 @@ async def play_in(case: Case, store: SqliteStore, name: str, *, strict: bool) ->
     for entity, pairs in case.ids.items():
         await store.bind(name, entity, pairs)  # type: ignore[arg-type]  # a case's word is checked by use
     wire = Wire(case) if strict else LenientWire(case)
-    provider = _provider(case, name, adapter, settings, store, wire)
+    notes = Notes()
+    provider = _provider(case, name, adapter, settings, store, wire, notes)
     result, error = None, None
     try:
         result = await _call(case, provider)
     except ProviderError as failure:
         error = failure
+    notes.read()  # by nobody; unread they would hold each error and the answers on its way, past all collecting
     return Played(result, error, wire, await _ids(case, name, store))
 
 
@@ -148,7 +151,13 @@ def _adapter(case: Case) -> Adapter:
 
 
 def _provider(
-    case: Case, name: str, adapter: Adapter, settings: ProviderSettings, store: SqliteStore, wire: Wire
+    case: Case,
+    name: str,
+    adapter: Adapter,
+    settings: ProviderSettings,
+    store: SqliteStore,
+    wire: Wire,
+    notes: Notes,
 ) -> Provider:
     now = 0.0
 
@@ -170,6 +179,7 @@ def _provider(
         clock=clock,
         rng=_AsGiven(1),
         sleep=sleep,
+        notes=notes,
     )
     if case.token is not None and provider.token is not None:
         provider.token.preset(Token(case.token))
@@ -187,12 +197,18 @@ def decode_arguments(case: Case) -> list[Any]:
     """A case's arguments as the operation takes them. Raises ValueError where call or arguments do not fit."""
     if case.call not in OPERATIONS:
         raise ValueError(f"{case}: `{case.call}` cannot be called; {did_you_mean(case.call, OPERATIONS)}")
-    hints = get_type_hints(getattr(Adapter, case.call))
-    hints.pop("return")
+    hints = _hints(case.call)
     if hints.keys() != case.arguments.keys():
         wanted = ", ".join(f"`{name}`" for name in hints) or "none"
         raise ValueError(f"{case}: the arguments of {case.call} are {wanted}, not {', '.join(case.arguments)}")
     return [_argument(case, name, hint) for name, hint in hints.items()]
+
+
+@cache
+def _hints(operation: str) -> Mapping[str, Any]:
+    hints = get_type_hints(getattr(Adapter, operation))
+    del hints["return"]
+    return hints
 
 
 def _argument(case: Case, name: str, hint: Any) -> Any:

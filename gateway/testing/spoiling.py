@@ -14,6 +14,7 @@ from gateway.testing.comparing import plain
 from gateway.testing.playing import Played, play_in
 
 HTML: Final = "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
+LONG: Final = "x" * 10_000_000
 BAD_STATUSES: Final = (301, 400, 401, 402, 403, 404, 405, 408, 409, 413, 418, 422, 425, 429, 500, 502, 503, 504)
 
 
@@ -25,7 +26,7 @@ def bad_replies(good: Reply) -> Iterator[tuple[str, Reply]]:
     yield "429 retry-after", Reply(429, {"retry-after": "7"}, {"message": "slow down"})
     yield "200 empty", Reply(200, body="")
     yield "200 html", Reply(200, body=HTML)
-    yield "200 10 MB", Reply(200, body="x" * 10_000_000)
+    yield "200 10 MB", Reply(200, body=LONG)
     for name, value in (("null", None), ("list", []), ("object", {}), ("text", "text"), ("number", 42)):
         yield f"200 {name}", Reply(200, {}, value)
     yield "200 deep", Reply(200, body="[" * 100_000)
