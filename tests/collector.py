@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def until(true: Any, seconds: float = 5.0) -> None:
+def until(true: Any, seconds: float = 30.0) -> None:
     """Wait for what threads do."""
     end = time.monotonic() + seconds
     while not true():

@@ -21,6 +21,8 @@ from gateway.state.sqlite import SqliteStore
 from tests.world import Reply
 
 ASK = "/v1/recommendations"
+PATIENCE = "10s"
+"""For one request, and one attempt."""
 
 
 @dataclass
@@ -56,13 +58,16 @@ class Doors:
 
 
 def write(file: Path, more: Mapping[str, Any]) -> None:
-    """A small configuration with `more` over it."""
+    """A small configuration with `more` over it, in no hurry: what is asked of a busy machine is answered."""
+    wanted = msgspec.to_builtins(more)
     written = {
+        "defaults": {"timeout": PATIENCE},
         "state": {"url": "sqlite::memory:"},
         "providers": {"local": {"adapter": "local"}},
         "placements": {name: {"providers": ["local"]} for name in ("default", "home")},
-        **msgspec.to_builtins(more),
+        **wanted,
     }
+    written["server"] = {"deadline": PATIENCE, **wanted.get("server", {})}
     file.write_text(yaml.safe_dump(written, sort_keys=False))
 
 

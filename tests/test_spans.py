@@ -380,7 +380,7 @@ async def test_vendors_are_told_only_where_that_is_wanted(
             for sampled in (True, False, None):
                 headers = parent(sampled)[2] if sampled is not None else {}
                 odd = {**headers, "tracestate": "a=b", "baggage": "user=u"}
-                await gateway.ask(odd, placement="default", user={"id": "u"})
+                assert (await gateway.ask(odd, placement="default", user={"id": "u"})).status == 200
                 traced.append(headers)
             asked = [request for request in vendor.seen if request.method == "POST"]
             assert len(asked) == 3
@@ -389,6 +389,9 @@ async def test_vendors_are_told_only_where_that_is_wanted(
                 assert not any("traceparent" in one.headers for one in asked)
                 return
             values = [one.headers["traceparent"].split("-") for one in asked]
+            if exporter == "otlp":
+                gateway.runtime.notes.read()
+                await asyncio.to_thread(until, lambda: any(one.kind == "CLIENT" for one in seen.of(values[0][1])))
         assert [value[3] for value in values] == ["01", "00", "00"]
         for value, headers in zip(values[:2], traced[:2], strict=True):
             assert value[1] == headers["traceparent"].split("-")[1]
@@ -418,13 +421,13 @@ async def test_a_collector_costs_no_request(tmp_path: Path, fault: str) -> None:
                 assert (await gateway.ask()).status == 200
                 slowest = max(slowest, time.monotonic() - began)
                 await asyncio.sleep(0.005)
-            assert slowest < 0.5
+            assert slowest < 5  # the slow one takes four times as long at least
             gateway.runtime.notes.read()
             if fault in ("500", "400", "redirect", "garbage"):
                 await asyncio.to_thread(until, lambda: gateway.runtime.tracing.lost > 0)
             began = time.monotonic()
             await asyncio.to_thread(gateway.runtime.tracing.close)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 10  # 1 s; as above
             assert gateway.runtime.tracing.lost > 0 or fault in ("endless", "cut")  # these said 200
 
 
@@ -459,7 +462,7 @@ async def test_what_waits_is_bounded_and_what_is_lost_counted(monkeypatch: pytes
     assert len(export._waiting) == 100 and export.lost == 401 and exporter.asked == 1
     began = time.monotonic()
     export.close(1.0)
-    assert time.monotonic() - began < 0.5 and export.lost == 501
+    assert time.monotonic() - began < 10 and export.lost == 501  # it has a pause of a minute
 
 
 async def test_it_goes_on_when_the_collector_does() -> None:
