@@ -120,7 +120,7 @@ def in_turn(answers: Iterable[Says]) -> Callable[[int], Says]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Let others run until it is so, for two seconds at most."""
-    async with asyncio.timeout(2):
+    """Let others run until it is so."""
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110  # what is awaited has no event
             await asyncio.sleep(0.001)

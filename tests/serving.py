@@ -24,8 +24,12 @@ from yarl import URL
 
 from tests.world import Reply, World, options
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 """Seconds after which something that should have happened on a busy machine has not."""
+PAUSE: Final = 0.02
+"""Seconds between two looks at whether something has."""
+ROUND: Final = 0.05
+"""Seconds for which one look and the pause after it count at most: the rest of them the machine stood still."""
 
 
 class Relay:
@@ -239,13 +243,18 @@ def put(file: Path, text: str) -> None:
 
 
 async def until(true: Callable[[], object] | Callable[[], Awaitable[object]], within: float = PATIENCE) -> None:
-    """Wait for something to become true."""
-    async with asyncio.timeout(within):
+    """Wait for something to become true, for so many seconds of a machine that does not stand still."""
+    left = within
+    async with asyncio.timeout(max(within, PATIENCE)):
         while True:
+            began = time.monotonic()
             found = true()
             if (await found) if isinstance(found, Awaitable) else found:
                 return
-            await asyncio.sleep(0.02)
+            if left <= 0:
+                raise TimeoutError
+            await asyncio.sleep(PAUSE)
+            left -= min(ROUND, time.monotonic() - began)
 
 
 @asynccontextmanager

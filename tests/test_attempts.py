@@ -311,7 +311,7 @@ async def test_waiting_for_a_login_is_an_attempt() -> None:
 
     scene.attempts.token = TokenKeeper(login, scene.clock)
     with pytest.raises(TimedOut, match="token"):
-        await asyncio.wait_for(scene.send(within=0.12, after=1), 1)
+        await asyncio.wait_for(scene.send(within=0.12, after=1), 30)
     gate.set()
     assert await scene.send() == 200
     assert scene.wire.tokens == ["t1"]

@@ -33,7 +33,7 @@ async def test_each_is_ended_in_its_own_time() -> None:
         assert await _outcome(curfew, seconds) == "late"
         ended[name] = loop.time() - started
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         for name, seconds in {"late": 0.06, "soon": 0.02, "later": 0.061}.items():
             group.create_task(one(name, seconds))
     assert next(iter(ended)) == "soon" and len(ended) == 3
@@ -74,4 +74,4 @@ async def test_an_exception_passes() -> None:
         raise KeyError("k")
     assert not curfew._staying
     curfew.close()
-    assert await asyncio.wait_for(_outcome(curfew, 0.01), 5) == "late"
+    assert await asyncio.wait_for(_outcome(curfew, 0.01), 30) == "late"

@@ -147,7 +147,7 @@ async def exchange(client: TestClient[web.Request, web.Application], path: str) 
     """All bytes of an answer until the connection is closed."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    raw = await asyncio.wait_for(reader.read(), 5)
+    raw = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     return raw
 
@@ -367,7 +367,7 @@ async def test_a_request_under_way_does_not_hold_up_the_end() -> None:
             waiting = asyncio.create_task(session.get(discerner.url))
             await asyncio.sleep(0.05)
         with pytest.raises(aiohttp.ClientError):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -389,7 +389,7 @@ async def asked(vendor: Vendor, bearer: dict[str, str], **query: Any) -> list[di
     return scores
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Wait for what a background training does."""
     end = time.monotonic() + seconds
     while not await condition():

@@ -92,7 +92,7 @@ async def test_it_ends_though_the_disk_does_not() -> None:
         await one.time.passes(1)
         courier = one.couriers["vendor"]
         courier.stop()
-        await asyncio.wait_for(courier.close(0.01), 5)
+        await asyncio.wait_for(courier.close(0.01), 30)
         assert desk.arrived == ["e1"]
         assert len(await one.store.errands("vendor", 0, 9)) == 1, "told, not noted: it will be told again"
 

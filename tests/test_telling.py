@@ -15,7 +15,7 @@ from tests.world import ODD, ODD_USERS, Reply, World, world
 
 Object = dict[str, Any]
 on_sockets = pytest.mark.asyncio(loop_scope="module")
-SOON = 15.0
+SOON = 60.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -49,6 +49,15 @@ class Vendor:
         return made
 
 
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer than the bounds: only the tests of the bounds hold them."""
+    if "broken" not in request.node.name and "breaks" not in request.node.name:
+        monkeypatch.setattr(token_sharing, "BOUND", 10.0)
+        monkeypatch.setattr(token_sharing, "PATIENCE", 60.0)
+        monkeypatch.setattr(token_sharing, "LEASE", 60.0)
+
+
 @pytest.fixture
 def stores(store: Store, other: Store) -> list[Store]:
     """Two processes' of one deployment."""
@@ -110,7 +119,7 @@ async def test_one_renewal_ahead_for_all(stores: list[Store]) -> None:
     await passes(91, stores, wall, clock)
     for keeper in keepers:
         assert keeper.current() == "t1"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while {keeper.current() for keeper in keepers} != {"t2"}:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.01)
     assert vendor.logins == 2
@@ -147,7 +156,7 @@ async def test_a_login_that_fails_lets_the_next_one_try_at_once(stores: list[Sto
     with pytest.raises(Failed):
         await sharing(stores[0], wall)(vendor.login, ())
     vendor.error = None
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):  # half of what it would wait for the lease
         token, _ = await sharing(stores[1], wall)(vendor.login, ())
     assert token.value == "t2"
 
@@ -160,7 +169,7 @@ async def test_whose_login_hangs_holds_nobody_for_long(
     slow.gate.clear()
     hanging = asyncio.create_task(sharing(stores[0], wall)(slow.login, ()))
     await asyncio.sleep(0.1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         token, _ = await sharing(stores[1], wall)(quick.login, ())
     assert token.value == "t1" and not hanging.done()
     slow.gate.set()
@@ -236,7 +245,7 @@ class Broken:
 async def test_a_broken_store_never_stops_a_login(hangs: bool) -> None:
     vendor = Vendor()
     shared = TokenSharing("vendor", Account(), KEY, cast(token_sharing.Tokens, Broken(hangs)))
-    async with asyncio.timeout(token_sharing.BOUND + 0.5):
+    async with asyncio.timeout(token_sharing.BOUND + 20):  # a minute is what the store hangs for
         token, age = await shared(vendor.login, ())
     assert (token.value, age) == ("t1", 0.0)
 
@@ -248,6 +257,6 @@ async def test_a_store_that_breaks_meanwhile_never_stops_a_login(
 ) -> None:
     vendor, store = Vendor(), Recording()
     monkeypatch.setattr(store, method, Broken(hangs)._fail)
-    async with asyncio.timeout(2 * token_sharing.BOUND + 0.5):
+    async with asyncio.timeout(2 * token_sharing.BOUND + 20):  # as above
         token, _ = await TokenSharing("vendor", Account(), KEY, store)(vendor.login, ())
     assert token.value == "t1"

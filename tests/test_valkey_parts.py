@@ -57,7 +57,7 @@ async def test_the_claim_of_a_process_that_died_runs_out(
     monkeypatch.setattr(ids, "CLAIM_LIFE", 0.3)
     await crashed(stores[0], "ann")
     started = time.monotonic()
-    async with asyncio.timeout(2), stores[1].claim("p", "user", "ann") as known:
+    async with asyncio.timeout(30), stores[1].claim("p", "user", "ann") as known:
         assert known is None
     assert time.monotonic() - started > 0.2
 
@@ -87,7 +87,7 @@ async def test_a_process_that_is_killed_while_it_creates_loses_its_claim() -> No
             async with asyncio.timeout(2), store.claim("p", "user", "ann"):
                 raise AssertionError
         holder.kill()
-        async with asyncio.timeout(5), store.claim("p", "user", "ann") as known:
+        async with asyncio.timeout(30), store.claim("p", "user", "ann") as known:
             assert known is None
     finally:
         if holder.returncode is None:
@@ -126,7 +126,7 @@ async def test_who_lost_the_claim_cannot_bind_while_another_creates(
     async with slow.claim("p", "user", "ann"):
         await asyncio.sleep(0.2)
         monkeypatch.setattr(ids, "CLAIM_LIFE", 10.0)
-        async with asyncio.timeout(2), quick.claim("p", "user", "ann") as known:
+        async with asyncio.timeout(30), quick.claim("p", "user", "ann") as known:
             assert known is None
             await slow.bind("p", "user", {"ann": "late"})
             assert await quick.lookup("p", "user", ["ann"]) == {}
@@ -140,7 +140,7 @@ async def test_a_claim_that_was_lost_is_not_released_for_its_new_holder(
 ) -> None:
     monkeypatch.setattr(ids, "CLAIM_LIFE", 0.1)
     monkeypatch.setattr(ids, "RENEW", 60.0)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         lost = stores[0].claim("p", "user", "ann")
         await lost.__aenter__()
         await asyncio.sleep(0.2)
@@ -192,7 +192,7 @@ async def test_a_reader_misses_and_repeats_nothing_while_several_write(
     reading = asyncio.create_task(read())
     await asyncio.gather(*(write(stores[n % 2], f"w{n}-") for n in range(4)))
     writing = False
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         deeds, records = await reading
     assert len(deeds) == len(set(deeds))
     whole = await stores[0].learned_since(Position(), 100_000)
@@ -320,7 +320,7 @@ async def test_what_was_bound_and_counted_outlives_a_kill() -> None:
         with pytest.raises(StoreError):
             await store.lookup("p", "user", ["ann"])
         server.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     assert await store.lookup("p", "user", ["ann"]) == {"ann": "v1"}

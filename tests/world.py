@@ -382,7 +382,7 @@ async def _all(provider: Provider, operation: Any, things: list[Any], most: int)
 async def _train(world: World) -> None:
     """Recomendo's training runs beside us: asked for until its model answers with scores."""
     await world.provider("recomendo").call("train", deadline=Deadline.within(time.monotonic, 10))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await _untrained(world):  # noqa: ASYNC110  # over HTTP nobody tells when it is done
             await asyncio.sleep(0.02)
 
