@@ -11,7 +11,12 @@ BIN    := $(VENV)/bin
 PORT         ?= 8080
 ADMIN_PORT   ?= 9090
 SANDBOX_PORT ?= 9100
+# A file's tests share a process; the files come in the order of tests/more.py, the longest first.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+# Containers often set it; every process of the demo, and of the hundreds that tests start, would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all bench lint format clean
 
@@ -19,11 +24,11 @@ demo: $(VENV)/.demo
 	@exec $(BIN)/gateway demo --port $(PORT) --admin-port $(ADMIN_PORT) --sandbox-port $(SANDBOX_PORT)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest $(SPREAD)
 
 test-all: $(VENV)/.more
 	tests/tools.sh
-	$(BIN)/pytest -n auto --dist loadfile --more
+	$(BIN)/pytest $(SPREAD) --more
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks

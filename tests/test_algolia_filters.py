@@ -17,6 +17,7 @@ from gateway.adapters.algolia_recommend.grammar import clauses_of, conjoined, tr
 from gateway.model.filters import All, AnyOf, Compare, Filter, Ids, Not, conjunction, matches
 from gateway.sandbox.algolia.filters import FilterError
 from gateway.sandbox.algolia.filters import parse as parse_as_algolia
+from tests.more import examples
 
 # --- against the emulated vendor --------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ records = st.dictionaries(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(300, 1000), deadline=None)
 @given(trees, ITEM_IDS, records)
 def test_what_is_expressible_means_the_same_there(tree: Filter, item: str, record: dict[str, Any]) -> None:
     assume(expressible(tree))
@@ -65,7 +66,7 @@ def test_what_is_expressible_means_the_same_there(tree: Filter, item: str, recor
     assert there == matches(tree, item, record), text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200, 500), deadline=None)
 @given(st.lists(trees, min_size=2, max_size=3), ITEM_IDS, records)
 def test_expressible_parts_can_be_said_together(parts: list[Filter], item: str, record: dict[str, Any]) -> None:
     said = AlgoliaRecommend.model_validate({"application_id": "A", "api_key": "k", "index": "i"})
@@ -76,7 +77,7 @@ def test_expressible_parts_can_be_said_together(parts: list[Filter], item: str, 
     assert there == matches(whole, item, record)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200, 500), deadline=None)
 @given(trees)
 def test_what_is_printed_is_read_back_to_the_same_letters(tree: Filter) -> None:
     assume(expressible(tree))
@@ -93,7 +94,7 @@ def test_no_text_confuses_the_parser(text: str) -> None:
         assert printed(clauses(tree)) == text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200, 500), deadline=None)
 @given(st.text(alphabet="ab:()ORND ", max_size=24))
 def test_what_is_refused_there_is_refused_here(text: str) -> None:
     """`fallback.filters` of the configuration is taken apart: what cannot be joined must not pass the check."""

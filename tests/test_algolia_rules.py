@@ -14,6 +14,7 @@ from gateway.adapters.algolia_recommend import rules
 from gateway.errors import Unsupported
 from gateway.model.control import Condition, FacetMatch, Period, Promotion, Rule
 from gateway.model.filters import All, AnyOf, Compare, Filter, Ids, Not
+from tests.more import examples
 
 Json = dict[str, Any]
 
@@ -126,7 +127,7 @@ wire_rules = sparse(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200, 600), deadline=None)
 @given(wire_rules)
 @example({"objectID": "r", "consequence": {"params": {"promote": [{"objectID": "i1", "position": 0}]}}})
 @example(
@@ -142,7 +143,7 @@ def test_what_algolia_has_comes_back(wire: Json) -> None:
     assert msgspec.json.encode(wire) == before, "reading must not change what was read"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150, 300), deadline=None)
 @given(wire_rules)
 def test_reading_again_gives_the_same_rule(wire: Json) -> None:
     rule = rules.read(wire)
@@ -211,7 +212,7 @@ our_rules = st.builds(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200, 600), deadline=None)
 @given(our_rules)
 def test_what_we_have_comes_back(rule: Rule) -> None:
     assert rules.read(rules.write(rule)) == rule

@@ -29,6 +29,7 @@ from gateway.model.query import KINDS, Item, Kind, Recommend, Recommendations, S
 from gateway.pipeline import Pipeline
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from tests.more import examples
 
 HEADERS: Final = CIMultiDict({"Host": "localhost", "X-Device": "d1"})
 
@@ -158,7 +159,7 @@ QUESTIONS: Final = st.lists(
 
 
 @given(questions=QUESTIONS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100, 200), deadline=None)
 def test_nobody_gets_another_ones_answer(
     plain: Stage, cached: Stage, questions: list[tuple[str, dict[str, Any]]]
 ) -> None:
@@ -271,7 +272,7 @@ def hold(stage: Stage, body: object) -> None:
 
 
 @given(body=BODIES)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(400, 1000), deadline=None)
 def test_nothing_that_is_sent_is_a_fault_of_ours(odd: Stage, body: object) -> None:
     hold(odd, body)
 

@@ -23,6 +23,7 @@ from gateway.state.kept import Deleted, Edit, Entry, Errand, EventFilter
 from gateway.state.learned import Position
 from gateway.state.opening import open_at
 from gateway.state.store import Store
+from tests.more import examples
 from tests.stores import NOW, fresh_url
 
 PROVIDERS = ("a", "b", "gone")
@@ -243,7 +244,7 @@ async def learned(store: Store) -> Any:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8, 15), deadline=None)
 @given(st.randoms(use_true_random=True))
 def test_two_stores_that_are_told_the_same_know_the_same(rng: Random) -> None:
     async def run() -> None:
