@@ -24,6 +24,7 @@ from gateway.server.fast.memo import Memo
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import HUNG_UP, request_id
 from gateway.telemetry.notes import Served
+from gateway.telemetry.sorts import Sort
 from gateway.telemetry.trace import Trace
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ ROUTES: Final = {
 """What is taken here: method and path, and the name of the operation."""
 JSON_TYPES: Final = frozenset({"", "application/json", "application/json; charset=utf-8"})
 BODILESS: Final = frozenset({204, 304})
+CLOSES: Final = b"Connection: close\r\n"
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
@@ -65,15 +67,29 @@ class Decision(msgspec.Struct, gc=False):
     written: Written | None = None
 
 
-class Written(msgspec.Struct, frozen=True, gc=False):
-    """The last answer's bytes: the same in the same second, but for the parts that are another each time."""
+class Written(msgspec.Struct, gc=False):
+    """The last answer's head: the same in the same second, but for the lines that are others each time."""
 
     second: int
     own: Headers
     body: bytes
     dressing: object
     before: bytes
+    """What stands before those lines."""
     after: bytes
+    """What stands after them."""
+    sort: Sort | None = None
+    """Of the requests that it went out for, once a reader of notes found it out."""
+    served: Served | None = None
+    """The first of them, until then."""
+
+    def learn(self, served: Served) -> None:
+        """It goes out for this one, too."""
+        first = self.served
+        if first is None:
+            self.served = served
+        elif first.sort is not None:
+            self.sort, self.served = first.sort, None
 
 
 class Lane:
@@ -190,13 +206,10 @@ class Lane:
             call.asked = decision.asked
 
     def _remember(self, key: bytes, decision: Decision, call: Call) -> None:
-        """Where answers are cached: what is asked elsewhere seldom comes again, and would push out what does."""
-        pipeline, caller, asked = self._pipeline, call.caller, call.asked
-        if asked is None or decision.asked is asked or call.explain or call.pinned or caller is None:
+        """Where it was answered from the cache: what was not seldom comes again, and would push out what does."""
+        if call.found is None or decision.asked is call.asked or call.explain or call.pinned:
             return
-        if asked.placement.caching is None:
-            return
-        decision.signer, decision.asked, decision.asked_by = pipeline.signer, asked, caller
+        decision.signer, decision.asked, decision.asked_by = self._pipeline.signer, call.asked, call.caller
         self._decisions.keep(key, decision)
 
     async def _fetch(self, edge: FastEdge, decision: Decision, call: Call, name: str, started: float) -> None:
@@ -204,7 +217,7 @@ class Lane:
         try:
             delivery = await self._pipeline.fetch(call)
         except asyncio.CancelledError:
-            self._note(decision, call, HUNG_UP, started, None)
+            self._note(decision, call, HUNG_UP, started)
             raise
         except Exception as error:  # here a request ends
             delivery, slug = self._problem(error, decision, call.trace)
@@ -219,36 +232,24 @@ class Lane:
         self, edge: FastEdge, decision: Decision, call: Call, delivery: Delivery, name: str, started: float,
         slug: str | None,
     ) -> None:  # fmt: skip
-        last = edge.last
-        edge.say(self._bytes(decision, call, delivery, name, last=last), last=last)
-        self._note(decision, call, delivery.status, started, slug)
+        last, written = edge.last, self._written(decision, call, delivery)
+        edge.say(_bytes(written, call, delivery, name, last=last), last=last)
+        served = self._note(decision, call, delivery.status, started, slug, written.sort)
+        if written.sort is None:
+            written.learn(served)
 
-    def _note(self, decision: Decision, call: Call, status: int, started: float, slug: str | None) -> None:
-        ended, epoch = time.monotonic(), self._pipeline.plan.epoch
-        self._runtime.notes.note(
-            Served(
-                decision.known.head.method,
-                decision.known.route,
-                status,
-                started,
-                ended,
-                call.trace,
-                call,
-                slug,
-                epoch,
-            )
+    def _note(
+        self, decision: Decision, call: Call, status: int, started: float, slug: str | None = None,
+        sort: Sort | None = None,
+    ) -> Served:  # fmt: skip
+        known, epoch = decision.known, self._pipeline.plan.epoch
+        served = Served(
+            known.head.method, known.route, status, started, time.monotonic(), call.trace, call, slug, epoch, sort
         )
+        self._runtime.notes.note(served)
+        return served
 
     # --- its bytes ----------------------------------------------------------------------------------------------
-
-    def _bytes(self, decision: Decision, call: Call, delivery: Delivery, name: str, *, last: bool) -> bytes:
-        written = self._written(decision, call, delivery)
-        limit = call.caller.limit if call.caller is not None else None
-        rate = "" if limit is None else _lines(limit.headers())
-        varying = f"{rate}X-Request-Id: {name}\r\n".encode()
-        if last:
-            return written.before + varying + written.after.replace(END, b"\r\nConnection: close\r\n\r\n", 1)
-        return written.before + varying + written.after
 
     def _written(self, decision: Decision, call: Call, delivery: Delivery) -> Written:
         second, dressing = int(time.time()), self._dressing.cors
@@ -271,12 +272,18 @@ class Lane:
             self._date = second, formatdate(second, usegmt=True)
         length = "" if delivery.status in BODILESS else f"Content-Length: {len(delivery.body)}\r\n"
         after = f"{length}Date: {self._date[1]}\r\n\r\n"
-        written = Written(
-            second, delivery.headers, delivery.body, dressing, before.encode(), after.encode() + delivery.body
-        )
+        written = Written(second, delivery.headers, delivery.body, dressing, before.encode(), after.encode())
         if call.found is not None:  # it was cached, so the same bytes may go out again
             decision.written = written
         return written
+
+
+def _bytes(written: Written, call: Call, delivery: Delivery, name: str, *, last: bool) -> bytes:
+    limit = call.caller.limit if call.caller is not None else None
+    rate = "" if limit is None else _lines(limit.headers())
+    varying = f"{rate}X-Request-Id: {name}\r\n".encode()
+    after = CLOSES + written.after if last else written.after
+    return b"".join((written.before, varying, after, delivery.body))
 
 
 def _lines(headers: Headers) -> str:
