@@ -7,10 +7,11 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -18,12 +19,15 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpRequestParser
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.server.edges import EDGE, HEADERS, LINE_BYTES, Runner
 from gateway.server.fast import connection
 from gateway.server.fast.heads import END, cut, read
 from gateway.server.fast.memo import BYTES, ENTRIES, LONGEST, Memo
 from gateway.server.front import Front
+from gateway.telemetry.notes import Note, Served
+from gateway.telemetry.sorts import Sorts
 from tests.world import World, feed_one, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -374,6 +378,38 @@ async def test_the_limit_counts_every_request(ports: tuple[int, int, World]) -> 
     refused = await exchange(fast, [request])
     caller.limit._rate._regained = 0.0
     assert b" 429 " in refused
+
+
+async def test_what_is_told_of_a_request_again_is_what_would_be_told_of_it_alone(
+    ports: tuple[int, int, World],
+) -> None:
+    """The sort of a remembered request is found out once, and goes with its answer."""
+    fast, _, shop = ports
+    told: list[Served] = []
+
+    class Reader:
+        def read(self, notes: Sequence[Note]) -> None:
+            told.extend(note for note in notes if isinstance(note, Served))
+
+    request = message(b'{"placement":"default","count":4}')
+    again = message(b'{"placement":"default","count":4}', b"If-None-Match: *")
+    shop.runtime.notes.read()
+    shop.runtime.notes.readers.append(Reader())
+    try:
+        for _ in range(5):
+            await exchange(fast, [request, again], patient=True)
+            shop.runtime.notes.read()
+        shop.runtime.pipeline.cache.drop()
+        await exchange(fast, [request, request], patient=True)
+        shop.runtime.notes.read()
+    finally:
+        shop.runtime.notes.readers.pop()
+    kept, alone = told[-1].sort, Sorts()
+    assert {one.status for one in told} == {200, 304}
+    assert told[4].sort is told[6].sort is not told[5].sort, "with nothing kept this test would say nothing"
+    assert kept is not None and kept.told is not None and kept.told.cache == "hit"
+    for one in told:
+        assert msgspec.to_builtins(one.sort) == msgspec.to_builtins(alone.of(replace(one, sort=None)))
 
 
 # --- heads ------------------------------------------------------------------------------------------------------
