@@ -10,6 +10,7 @@ import gc
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 LONG: Final = (
     "test_demo",
@@ -49,6 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     _given["more"] = config.getoption("--more")
     gc.set_threshold(20_000, 20, 50)
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")  # how fast the machine is says nothing of a property
 
 
 def examples(few: int, many: int) -> int:

@@ -32,6 +32,7 @@ from gateway.state.store import Store
 from gateway.state.valkey import connection
 
 connection.HURRIED = 5.0  # type: ignore[misc]  # what is meant to wait 100 ms may wait longer on a busy machine
+connection.SOON = 20.0  # type: ignore[misc]  # and what is meant to wait 2 s
 KINDS: Final = ("sqlite", "valkey")
 _numbers: Final = itertools.count()
 
@@ -65,7 +66,7 @@ class ValkeyServer:
              "--dir", str(self.place), "--daemonize", "no", *said],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_ends_with_its_parent,  # noqa: PLW1509
         )  # fmt: skip
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < end, "valkey does not start"
             time.sleep(0.02)

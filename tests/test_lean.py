@@ -26,6 +26,8 @@ from tests.hostile import Says, always, in_turn, until, vendor
 from tests.test_outbound import certificate
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+SOON = 20.0
+"""Seconds for what answers at once, on however busy a machine."""
 GOODBYE = HI.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")
 
 
@@ -38,7 +40,7 @@ def event_loop_policy(request: pytest.FixtureRequest) -> AbstractEventLoopPolicy
 
 @asynccontextmanager
 async def lean(**how: Any) -> AsyncIterator[LeanTransport]:
-    out = LeanTransport(**{"connect_timeout": 1.0, "max_answer": 1 << 20, "max_connections": 4} | how)
+    out = LeanTransport(**{"connect_timeout": SOON, "max_answer": 1 << 20, "max_connections": 4} | how)
     try:
         yield out
     finally:
@@ -61,17 +63,17 @@ def pool(out: LeanTransport) -> Pool:
 async def test_a_connection_is_used_again() -> None:
     async with vendor(always(HI)) as there, lean() as out:
         for _ in range(5):
-            assert (await out.exchange(asking(there.url), 1)).body == b"hi"
+            assert (await out.exchange(asking(there.url), SOON)).body == b"hi"
         assert (there.opened, len(there.asked), pool(out).idle) == (1, 5, 1)
 
 
 async def test_the_last_one_used_is_the_first_used_again() -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        await asyncio.gather(*(out.exchange(asking(there.url), 1) for _ in range(3)))
+        await asyncio.gather(*(out.exchange(asking(there.url), SOON) for _ in range(3)))
         assert pool(out).idle == 3
         last = pool(out)._idle[-1]
         for _ in range(5):
-            await out.exchange(asking(there.url), 1)
+            await out.exchange(asking(there.url), SOON)
             assert pool(out)._idle[-1] is last
 
 
@@ -90,7 +92,7 @@ async def test_the_last_one_used_is_the_first_used_again() -> None:
 async def test_a_connection_that_is_not_used_again(says: Says) -> None:
     async with vendor(lambda _: says) as there, lean() as out:
         for _ in range(2):
-            assert (await out.exchange(asking(there.url), 1)).body in (b"hi", b"")
+            assert (await out.exchange(asking(there.url), SOON)).body in (b"hi", b"")
         assert (there.opened, len(pool(out))) == (2, 0)
         await until(lambda: there.open == 0)
 
@@ -98,42 +100,42 @@ async def test_a_connection_that_is_not_used_again(says: Says) -> None:
 async def test_head_is_the_end_of_a_connection_whose_answer_announces_a_body() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
     async with vendor(always(answer)) as there, lean() as out:
-        assert (await out.exchange(asking(there.url, method="HEAD"), 1)).body == b""
+        assert (await out.exchange(asking(there.url, method="HEAD"), SOON)).body == b""
         assert len(pool(out)) == 0
 
 
 async def test_bytes_that_nobody_asked_for_end_a_connection() -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         (writer,) = there._writers
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstole")
         await until(lambda: len(pool(out)) == 0)
-        assert (await out.exchange(asking(there.url), 1)).body == b"hi"
+        assert (await out.exchange(asking(there.url), SOON)).body == b"hi"
         assert there.opened == 2
 
 
 async def test_a_vendor_that_closes_an_idle_connection() -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         (writer,) = there._writers
         writer.close()
         await until(lambda: len(pool(out)) == 0)
-        await out.exchange(asking(there.url, method="POST"), 1)
+        await out.exchange(asking(there.url, method="POST"), SOON)
         assert there.opened == 2
 
 
 async def test_what_nobody_uses_for_a_minute_is_closed() -> None:
     clock = FakeClock()
     async with vendor(always(HI)) as there, lean(clock=clock) as out:
-        await asyncio.gather(*(out.exchange(asking(there.url), 1) for _ in range(3)))
+        await asyncio.gather(*(out.exchange(asking(there.url), SOON) for _ in range(3)))
         clock.passes(KEPT - 1)
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         clock.passes(1.5)
         pool(out).sweep()
         assert (pool(out).idle, there.opened) == (1, 3)
         await until(lambda: there.open == 1)
         clock.passes(KEPT)
-        await out.exchange(asking(there.url), 1)  # found to be too old as it is taken
+        await out.exchange(asking(there.url), SOON)  # found to be too old as it is taken
         assert there.opened == 4
 
 
@@ -145,32 +147,34 @@ STALE = [Says((HI,)), Says((), "close"), Says((HI,))]
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_what_may_be_repeated_is_repeated_on_a_fresh_connection(how: Any) -> None:
     async with vendor(in_turn([Says((HI,)), Says((), how), Says((HI,))])) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
-        assert (await out.exchange(asking(there.url, method="POST", body=b"{}", repeatable=True), 1)).body == b"hi"
+        await out.exchange(asking(there.url), SOON)
+        assert (
+            await out.exchange(asking(there.url, method="POST", body=b"{}", repeatable=True), SOON)
+        ).body == b"hi"
         assert (there.opened, len(there.asked), len(pool(out))) == (2, 3, 1)
 
 
 async def test_what_may_not_be_repeated_is_not() -> None:
     async with vendor(in_turn(STALE)) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         with pytest.raises(Disconnected):
-            await out.exchange(asking(there.url, method="POST", body=b"{}"), 1)
+            await out.exchange(asking(there.url, method="POST", body=b"{}"), SOON)
         assert len(there.asked) == 2
 
 
 async def test_it_is_repeated_once() -> None:
     async with vendor(in_turn([Says((HI,)), Says((), "close")])) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         with pytest.raises(Disconnected):
-            await out.exchange(asking(there.url, repeatable=True), 1)
+            await out.exchange(asking(there.url, repeatable=True), SOON)
         assert len(there.asked) == 3
 
 
 async def test_it_is_not_repeated_on_another_kept_one() -> None:
     """They were made at the same time, and may be closed at the same time."""
     async with vendor(in_turn([Says((HI,)), Says((HI,)), *STALE[1:]])) as there, lean(max_connections=2) as out:
-        await asyncio.gather(*(out.exchange(asking(there.url), 1) for _ in range(2)))
-        await out.exchange(asking(there.url, repeatable=True), 1)
+        await asyncio.gather(*(out.exchange(asking(there.url), SOON) for _ in range(2)))
+        await out.exchange(asking(there.url, repeatable=True), SOON)
         assert there.opened == 3
         assert len(pool(out)) == 2 - 1 + 1
 
@@ -180,15 +184,15 @@ async def test_a_fresh_one_that_breaks_or_an_answer_that_began_is_not_repeated(f
     answers = [Says((first,), "close")] if not first else [Says((HI,)), Says((first,), "close")]
     async with vendor(in_turn([*answers, Says((HI,))])) as there, lean() as out:
         for _ in answers[1:]:
-            await out.exchange(asking(there.url), 1)
+            await out.exchange(asking(there.url), SOON)
         with pytest.raises(Disconnected):
-            await out.exchange(asking(there.url, repeatable=True), 1)
+            await out.exchange(asking(there.url, repeatable=True), SOON)
         assert len(there.asked) == len(answers)
 
 
 async def test_a_repetition_has_the_time_that_is_left() -> None:
     async with vendor(in_turn([Says((HI,)), Says((), "close"), Says()])) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimedOut):
             await out.exchange(asking(there.url, repeatable=True), 0.2)
@@ -206,7 +210,7 @@ async def test_too_late_is_timed_out_and_the_connection_closed() -> None:
             await out.exchange(asking(there.url, repeatable=True), 0.05)
         assert len(pool(out)) == 0
         await until(lambda: there.open == 0)
-        assert (await out.exchange(asking(there.url), 1)).body == b"hi"
+        assert (await out.exchange(asking(there.url), SOON)).body == b"hi"
 
 
 async def test_an_alarm_that_rings_for_an_earlier_question_is_not_the_present_ones() -> None:
@@ -233,19 +237,19 @@ async def test_cancelled_the_connection_is_closed_and_the_place_free(answered: b
             await asked
         assert len(pool(out)) == 0
         await until(lambda: there.open == 0)
-        assert (await out.exchange(asking(there.url), 1)).body == b"hi"
+        assert (await out.exchange(asking(there.url), SOON)).body == b"hi"
 
 
 async def test_an_answer_that_comes_to_a_cancelled_question_is_nobodys() -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         for turns in range(40):  # cancelled at every moment of its life
-            asked = asyncio.create_task(out.exchange(asking(there.url), 1))
+            asked = asyncio.create_task(out.exchange(asking(there.url), SOON))
             for _ in range(turns):
                 await asyncio.sleep(0)
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
-            assert (await out.exchange(asking(there.url), 1)).body == b"hi"
+            assert (await out.exchange(asking(there.url), SOON)).body == b"hi"
             assert len(pool(out)) == pool(out).idle
             assert all(one._waiter is None for one in pool(out)._idle)
 
@@ -312,21 +316,21 @@ async def test_opened_ahead() -> None:
         await out.open(there.url)
         await out.open(there.url + "/vendor")
         assert (there.opened, pool(out).idle) == (1, 1)
-        await out.exchange(asking(there.url), 1)
+        await out.exchange(asking(there.url), SOON)
         assert there.opened == 1
 
 
 async def test_closed() -> None:
     async with vendor(in_turn([Says((HI,)), Says((HI[:-1],))])) as there, lean() as out:
         await out.open(there.url)
-        await asyncio.gather(*(out.exchange(asking(there.url), 1) for _ in range(1)))
+        await asyncio.gather(*(out.exchange(asking(there.url), SOON) for _ in range(1)))
         running = asyncio.create_task(out.exchange(asking(there.url), 5))
         await until(lambda: len(there.asked) == 2)
         await out.close()
         with pytest.raises(Disconnected):
             await running
         await until(lambda: there.open == 0)
-        for late in (out.exchange(asking(there.url), 1), out.open(there.url)):
+        for late in (out.exchange(asking(there.url), SOON), out.open(there.url)):
             with pytest.raises(NotConnected, match="replaced"):
                 await late
         assert there.opened == 1
@@ -420,7 +424,7 @@ async def test_refused(unused_tcp_port: int) -> None:
     async with lean() as out:
         for _ in range(2):
             with pytest.raises(NotConnected, match="cannot connect"):
-                await out.exchange(asking(f"http://127.0.0.1:{unused_tcp_port}"), 1)
+                await out.exchange(asking(f"http://127.0.0.1:{unused_tcp_port}"), SOON)
         assert len(pool(out)) == 0
 
 
@@ -428,7 +432,7 @@ async def test_the_next_address_is_tried() -> None:
     """Of those of a name, whichever answers: one refuses here."""
     names = Names("127.0.0.2", "127.0.0.1")
     async with vendor(always(HI)) as there, lean(resolve=names) as out:
-        assert (await out.exchange(asking(f"http://a.example:{there.port}"), 1)).body == b"hi"
+        assert (await out.exchange(asking(f"http://a.example:{there.port}"), SOON)).body == b"hi"
         assert b"\r\nhost: a.example:" in there.asked[0]
 
 
@@ -436,13 +440,13 @@ async def test_a_name_is_looked_up_once_a_minute() -> None:
     clock, names = FakeClock(), Names("127.0.0.1")
     async with vendor(always(GOODBYE)) as there, lean(resolve=names, clock=clock) as out:
         url = f"http://a.example:{there.port}"
-        await asyncio.gather(*(out.exchange(asking(url), 1) for _ in range(3)))
+        await asyncio.gather(*(out.exchange(asking(url), SOON) for _ in range(3)))
         assert names.asked == ["a.example"]
         clock.passes(REFRESH - 1)
-        await out.exchange(asking(url), 1)
+        await out.exchange(asking(url), SOON)
         assert len(names.asked) == 1
         clock.passes(2)
-        await out.exchange(asking(url), 1)
+        await out.exchange(asking(url), SOON)
         assert len(names.asked) == 2
         assert there.opened == 5
 
@@ -455,13 +459,13 @@ async def test_a_host_that_moves_is_followed_even_by_connections_in_use() -> Non
     ):
         server = await asyncio.start_server(before.serve, "127.0.0.2", before.port)
         url = f"http://a.example:{before.port}"
-        await asyncio.gather(*(out.exchange(asking(url), 1) for _ in range(3)))
+        await asyncio.gather(*(out.exchange(asking(url), SOON) for _ in range(3)))
         names.addresses = ("127.0.0.2",)
         for _ in range(4):
             clock.passes(REFRESH / 3)
-            await out.exchange(asking(url), 1)
+            await out.exchange(asking(url), SOON)
         await until(lambda: pool(out).idle < 3)
-        await out.exchange(asking(url), 1)
+        await out.exchange(asking(url), SOON)
         assert {one.address for one in pool(out)._all} == {"127.0.0.2"}
         await until(lambda: before.open == 1)
         assert len(names.asked) == 2
@@ -472,10 +476,10 @@ async def test_a_resolver_that_fails_does_not_undo_what_it_said() -> None:
     clock, names = FakeClock(), Names("127.0.0.1")
     async with vendor(always(GOODBYE)) as there, lean(resolve=names, clock=clock) as out:
         url = f"http://a.example:{there.port}"
-        await out.exchange(asking(url), 1)
+        await out.exchange(asking(url), SOON)
         names.addresses = ()
         clock.passes(REFRESH + 1)
-        assert (await out.exchange(asking(url), 1)).body == b"hi"
+        assert (await out.exchange(asking(url), SOON)).body == b"hi"
         assert len(names.asked) == 2
 
 
@@ -483,12 +487,12 @@ async def test_an_unknown_name() -> None:
     async with lean(resolve=Names()) as out:
         for _ in range(2):
             with pytest.raises(NotConnected, match="name"):
-                await out.exchange(asking("http://a.example"), 1)
+                await out.exchange(asking("http://a.example"), SOON)
 
 
 async def test_this_machines_own_resolver() -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        assert (await out.exchange(asking(f"http://localhost:{there.port}"), 1)).body == b"hi"
+        assert (await out.exchange(asking(f"http://localhost:{there.port}"), SOON)).body == b"hi"
 
 
 @pytest.mark.parametrize(
@@ -496,7 +500,7 @@ async def test_this_machines_own_resolver() -> None:
 )
 async def test_what_is_no_url(url: str) -> None:
     async with lean() as out:
-        for trying in (out.exchange(Outgoing("GET", url, (), None), 1), out.open(url)):
+        for trying in (out.exchange(Outgoing("GET", url, (), None), SOON), out.open(url)):
             with pytest.raises(Misconfigured):
                 await trying
 
@@ -505,14 +509,14 @@ async def test_what_is_no_url(url: str) -> None:
 async def test_a_path_that_is_not_encoded_is_not_sent(path: str) -> None:
     async with vendor(always(HI)) as there, lean() as out:
         with pytest.raises(Misconfigured):
-            await out.exchange(Outgoing("GET", there.url + path, (), None), 1)
+            await out.exchange(Outgoing("GET", there.url + path, (), None), SOON)
         assert there.opened == 0
 
 
 @pytest.mark.parametrize("rest", ["", "?a=/b"])
 async def test_an_url_without_a_path(rest: str) -> None:
     async with vendor(always(HI)) as there, lean() as out:
-        await out.exchange(Outgoing("GET", there.url + rest, (), None), 1)
+        await out.exchange(Outgoing("GET", there.url + rest, (), None), SOON)
         assert there.asked[0].startswith(f"GET /{rest} HTTP/1.1\r\n".encode())
         assert len(out._origins) == 1
 
@@ -521,7 +525,7 @@ async def test_an_url_without_a_path(rest: str) -> None:
 async def test_the_length_is_the_transports_own_matter(name: str) -> None:
     async with vendor(always(HI)) as there, lean() as out:
         with pytest.raises(Misconfigured):
-            await out.exchange(Outgoing("POST", there.url + "/", ((name, "1"),), b"xx"), 1)
+            await out.exchange(Outgoing("POST", there.url + "/", ((name, "1"),), b"xx"), SOON)
         assert there.opened == 0
 
 
@@ -529,7 +533,7 @@ async def test_sets_of_headers_that_are_never_the_same() -> None:
     """A caller's id in a header, say: the memory of heads is bounded."""
     async with vendor(always(HI)) as there, lean() as out:
         for number in range(600):
-            await out.exchange(Outgoing("GET", there.url + "/", (("x-request-id", str(number)),), None), 1)
+            await out.exchange(Outgoing("GET", there.url + "/", (("x-request-id", str(number)),), None), SOON)
         assert f"x-request-id: {599}\r\n".encode() in there.asked[-1]
         (origin,) = out._origins.values()
         assert len(origin.heads._kept) <= 256
@@ -590,7 +594,7 @@ async def test_hostile_over_tls(tmp_path: Path, says: Says, error: type[Provider
     async with vendor(lambda _: says, tls=served) as there, lean(tls=trust) as out:
         url = f"https://127.0.0.1:{there.port}"
         if error is None:
-            assert (await out.exchange(asking(url), 1)).body == b"hi"
+            assert (await out.exchange(asking(url), SOON)).body == b"hi"
         else:
             with pytest.raises(error):
                 await out.exchange(asking(url), 0.5)
@@ -656,6 +660,6 @@ async def test_credentials_go_to_the_host_that_is_asked_and_nowhere_else() -> No
         async with vendor(always(away % (where, where))) as there, lean() as out:
             asked = Outgoing("POST", there.url + "/", (("authorization", "planted"),), b"{}")
             for _ in range(2):
-                assert (await out.exchange(asked, 1)).status == 307
+                assert (await out.exchange(asked, SOON)).status == 307
             assert len(there.asked) == 2
         assert thief.opened == 0

@@ -40,10 +40,10 @@ class Make(Protocol):
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(*, max_answer: int = 1 << 20, tls: ssl.SSLContext | None = None) -> Transport:
         if request.param == "lean":
-            return LeanTransport(connect_timeout=2, max_answer=max_answer, max_connections=4, tls=tls)
+            return LeanTransport(connect_timeout=20, max_answer=max_answer, max_connections=4, tls=tls)
         if tls is not None:
             monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", tls)
-        return AiohttpTransport(connect_timeout=2, max_answer=max_answer, max_connections=4)
+        return AiohttpTransport(connect_timeout=20, max_answer=max_answer, max_connections=4)
 
     return make
 
@@ -126,10 +126,10 @@ async def test_tls_is_verified(
     try:
         async with site(nothing, tls) as vendor:
             if connects:
-                assert (await out.exchange(asking(vendor.url), 2)).status == 200
+                assert (await out.exchange(asking(vendor.url), 20)).status == 200
                 return
             with pytest.raises(NotConnected):
-                await out.exchange(asking(vendor.url), 2)
+                await out.exchange(asking(vendor.url), 20)
             with pytest.raises(NotConnected):
                 await out.open(vendor.url)
             assert vendor.seen == []
@@ -168,7 +168,7 @@ async def test_neither_proxies_nor_passwords_of_the_environment(
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         out = transport()
-        await out.exchange(Outgoing("GET", vendor.url, (), None), 2)
+        await out.exchange(Outgoing("GET", vendor.url, (), None), 20)
         await out.close()
         assert proxy.seen == []
         assert "authorization" not in vendor.seen[0].headers
@@ -181,7 +181,7 @@ async def test_cookies_are_not_kept(transport: Make) -> None:
     async with site(cookie) as vendor:
         out = transport()
         for _ in range(2):
-            await out.exchange(asking(vendor.url), 2)
+            await out.exchange(asking(vendor.url), 20)
         await out.close()
         assert [request.headers.get("cookie") for request in vendor.seen] == [None, None]
 
@@ -255,9 +255,9 @@ async def test_an_answer_is_bounded_after_decompression(
 async def test_an_answer_of_just_the_bound(transport: Make) -> None:
     async with site(lambda _: web.Response(body=b" " * 1024)) as vendor:
         out = transport(max_answer=1024)
-        assert len((await out.exchange(asking(vendor.url), 2)).body) == 1024
+        assert len((await out.exchange(asking(vendor.url), 20)).body) == 1024
         await out.close()
         out = transport(max_answer=1023)
         with pytest.raises(Malformed):
-            await out.exchange(asking(vendor.url), 2)
+            await out.exchange(asking(vendor.url), 20)
         await out.close()
