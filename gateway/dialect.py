@@ -259,7 +259,7 @@ class Dialect:
 
     def reads_alike(self, said: Recommendations) -> bool:
         """Is a vendor's answer in the caller's words as it is? Most are."""
-        return not (self._names or said.facets or any(item.id.startswith(RESPELLED) for item in said.items))
+        return not (self._names or said.facets or [1 for item in said.items if item.id.startswith(RESPELLED)])
 
     def answer(self, said: Recommendations, known: Mapping[str, str]) -> Recommendations:
         """A vendor's answer in the caller's words."""
