@@ -199,23 +199,23 @@ class Process:
         put(file or self.file, text)
         return revision
 
-    async def taken(self, revision: str) -> float:
-        """Wait until it is in force; after how many seconds it was."""
-        began = time.monotonic()
+    async def taken(self, revision: str, within: float = PATIENCE) -> None:
+        """Wait until it is in force."""
 
         async def in_force() -> bool:
             state = (await self.get("/v1/providers")).json
             return bool(state["revision"] == revision)
 
-        await until(in_force)
-        return time.monotonic() - began
+        await until(in_force, within)
 
-    async def takes(self, configuration: Mapping[str, Any], *, by_itself: bool = False) -> float:
-        """Put it in place and wait until it is in force; how long that took."""
+    async def takes(
+        self, configuration: Mapping[str, Any], *, by_itself: bool = False, within: float = PATIENCE
+    ) -> None:
+        """Put it in place and wait until it is in force."""
         revision = self.write(configuration)
         if not by_itself:
             self.hang_up()
-        return await self.taken(revision)
+        await self.taken(revision, within)
 
     # --- asking
     async def get(self, path: str, *, admin: bool = False, **more: Any) -> Reply:

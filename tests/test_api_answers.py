@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.policies.split import Split
+from tests.serving import until
 from tests.world import PEOPLE, Reply, World, feed_one, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,8 +31,7 @@ def experiment(key: str, unit: str) -> dict[str, Any]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     more = {
-        "server": {"deadline": "3s"},
-        "defaults": {"timeout": "1s", "breaker": {"mode": "observe"}},
+        "defaults": {"breaker": {"mode": "observe"}},
         "placements": {
             "default": {"providers": ["local"]},
             "cached": {"providers": ["algolia"], "cache": CACHE},
@@ -80,7 +80,7 @@ async def test_where_there_is_no_cache(shop: World) -> None:
 
 async def test_one_call_for_all_who_ask_at_once(shop: World) -> None:
     before = calls(shop)
-    async with shop.broken("algolia", delay="100ms"):
+    async with shop.broken("algolia", delay="500ms"):
         replies = await asyncio.gather(*(shop.ask("cached", items=["d1"]) for _ in range(6)))
     assert calls(shop) == before + 1
     assert Counter(reply.cache for reply in replies) == {
@@ -91,11 +91,12 @@ async def test_one_call_for_all_who_ask_at_once(shop: World) -> None:
 
 
 async def test_who_hangs_up_takes_the_answer_from_nobody(shop: World) -> None:
-    async with shop.broken("algolia", delay="150ms"):
+    before = calls(shop)
+    async with shop.broken("algolia", delay="1s"):
         first = asyncio.create_task(shop.ask("cached", items=["d2"]))
-        await asyncio.sleep(0.05)
+        await until(lambda: calls(shop) > before)
         second = asyncio.create_task(shop.ask("cached", items=["d2"]))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         first.cancel()
         reply = await second
     assert (reply.status, reply.cache) == (200, "gateway; fwd=miss; collapsed")
@@ -104,11 +105,12 @@ async def test_who_hangs_up_takes_the_answer_from_nobody(shop: World) -> None:
 async def test_a_batch_that_hangs_up_takes_the_answer_from_nobody(shop: World) -> None:
     """Its questions travel together; one of them is waited for by somebody else, too."""
     asked = [{"placement": "cached", "items": [item]} for item in ("d3", "d4")]
-    async with shop.broken("algolia", delay="150ms"):
+    total = shop.calls.total()
+    async with shop.broken("algolia", delay="1s"):
         batch = asyncio.create_task(shop.request("POST", "/v1/recommendations/batch", json={"requests": asked}))
-        await asyncio.sleep(0.05)
+        await until(lambda: shop.calls.total() > total)
         other = asyncio.create_task(shop.ask("cached", items=["d3"]))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         batch.cancel()
         reply = await other
     assert (reply.status, reply.cache) == (200, "gateway; fwd=miss; collapsed"), reply.text
@@ -285,7 +287,7 @@ async def test_one_deadline_for_a_whole_batch(shop: World) -> None:
         )
         took = time.monotonic() - started
     results = reply.json["results"]
-    assert took < 0.6
+    assert took < 1.8
     slow = [result["problem"]["type"] for result in (*results[:2], results[3])]
     assert set(slow) == {"/problems/deadline-exceeded"}
     assert results[2]["items"]

@@ -21,6 +21,7 @@ from gateway.policies.split import Split
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from tests.serving import until
 from tests.world import PEOPLE, Reply, World, _listen, feed_one, world
 
 Object = dict[str, Any]
@@ -56,7 +57,7 @@ KEYS = {name: one["experiment"]["key"] for name, one in PLACEMENTS.items()}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    more = {"server": {"deadline": "3s"}, "defaults": {"timeout": "1s"}, "placements": PLACEMENTS}
+    more = {"placements": PLACEMENTS}
     async with world(tmp_path_factory.mktemp("shop"), more, fed=False) as shop:
         await feed_one(shop, "local")
         yield shop
@@ -297,16 +298,16 @@ async def test_what_is_shown_is_on_disk_within_a_second(shop: World) -> None:
     before = sum(one["exposures"] for one in (await arms(shop, "shared")).values())
     await shop.ask("shared", user={"id": "u3"})
     file = shop.runtime._loaded.file
-    async with asyncio.timeout(1.5):  # and something for a busy machine
-        other = await SqliteStore.open(str(file.parent / "state.db"))
-        try:
-            while True:
-                (tally,) = await other.tallies(KEYS["shared"])
-                if sum(one.exposures for one in tally.arms.values()) == before + 1:
-                    break
-                await asyncio.sleep(0.05)
-        finally:
-            await other.close()
+    other = await SqliteStore.open(str(file.parent / "state.db"))
+
+    async def written() -> bool:
+        (tally,) = await other.tallies(KEYS["shared"])
+        return bool(sum(one.exposures for one in tally.arms.values()) == before + 1)
+
+    try:
+        await until(written, 1.5)  # and something for a busy machine
+    finally:
+        await other.close()
 
 
 async def test_who_is_erased_is_forgotten_and_the_sums_stay(shop: World) -> None:

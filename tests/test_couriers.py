@@ -159,7 +159,7 @@ async def test_back_off_doubles_up_to_the_bound_with_jitter(store_url: str) -> N
         desk = one.vendor("vendor", 1)
         desk.fails = lambda _ids: Misconfigured("403", status=403)
         await one.accept(happened("e1"))
-        await one.time.passes(120, 0.05)
+        await one.time.passes(120, 0.1)
         gaps = [later - sooner for (sooner, _), (later, _) in zip(desk.calls, desk.calls[1:], strict=False)]
         assert len(gaps) >= 10
         for n, gap in enumerate(gaps):  # after DOWN failures it is the provider's back-off, which begins anew

@@ -91,9 +91,9 @@ async def gateway(
 ) -> AsyncIterator[World]:
     """Another gateway before the same vendors, just started."""
     written = {
-        "server": {"deadline": "3s"},
+        "server": {"deadline": "20s"},
         "state": {"url": f"sqlite:{directory}/state.db"},
-        "defaults": {"timeout": "1s"},
+        "defaults": {"timeout": "10s"},
         "providers": {"local": {"adapter": "local"}, **settings},
         "placements": {name: {"providers": names} for name, names in placements.items()},
         **more,
@@ -124,10 +124,10 @@ async def before(
 
 async def test_a_throttled_vendor_is_left_alone_until_then(shop: World, directory: Path, vendor: Scripted) -> None:
     async with before(shop, directory, vendor) as asked:
-        vendor.next = [(429, {"Retry-After": "0.6"})]
+        vendor.next = [(429, {"Retry-After": "2"})]
         assert [(await asked.ask("then", user=U0)).provider for _ in range(5)] == ["local"] * 5
         assert len(vendor.calls) == 1
-        await asyncio.sleep(0.65)
+        await asyncio.sleep(2.05)
         assert (await asked.ask("then", user=U0)).provider == "vendor"
         assert asked.provider("vendor").reads.state == "closed"
 
@@ -180,7 +180,7 @@ async def test_its_own_rate_is_never_exceeded(shop: World, directory: Path, vend
 async def test_above_its_places_the_next_one_is_asked(shop: World, directory: Path, vendor: Scripted) -> None:
     """And what was refused there has cost nothing of its rate."""
     async with before(shop, directory, vendor, max_in_flight=2, rate="9/s") as asked:
-        vendor.takes = 0.2
+        vendor.takes = 1.5
         replies = await asyncio.gather(*(asked.ask("then", user=U0) for _ in range(12)))
         assert sorted(str(reply.provider) for reply in replies) == ["local"] * 10 + ["vendor"] * 2
         assert vendor.most == 2
@@ -193,12 +193,12 @@ async def test_above_its_places_the_next_one_is_asked(shop: World, directory: Pa
 
 async def test_a_hurry_shortens(shop: World, directory: Path, vendor: Scripted) -> None:
     async with before(shop, directory, vendor) as asked:
-        vendor.takes = 0.9
+        vendor.takes = 8
         started = time.monotonic()
-        hurried = {"Request-Timeout": "0.3"}
+        hurried = {"Request-Timeout": "2"}
         assert (await asked.ask("then", user=U0, headers=hurried)).provider == "local"
         assert (await asked.ask("alone", user=U0, headers=hurried)).problem("deadline-exceeded", 504)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 7
 
 
 async def test_without_time_nobody_is_asked(shop: World, directory: Path, vendor: Scripted) -> None:
@@ -275,7 +275,7 @@ async def test_a_store_that_hangs_does_not_outlast_the_deadline(
         for headers in ({}, {"Gateway-Explain": "1"}):
             started = time.monotonic()
             (await asked.ask("home", user=U0, headers=headers)).problem("deadline-exceeded", 504)
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 10  # 30 s is what it hangs for
 
 
 # --- ahead of requests ------------------------------------------------------------------------------------------
@@ -343,10 +343,10 @@ async def test_a_token_is_renewed_ahead_beside_the_requests(
         token.preset(Token(value, 1000.0))
         token._since -= 950  # past nine tenths of its life
         logins = shop.calls[LOGIN]
-        async with shop.broken("recomendo", path="auth", delay="700ms"):
+        async with shop.broken("recomendo", path="auth", delay="2s"):
             started = time.monotonic()
             assert (await asked.ask("home", user=U0)).provider == "recomendo"
-            assert time.monotonic() - started < 0.6
+            assert time.monotonic() - started < 1.8
             assert token.current() == value
             assert (token.expires_in or 0) < 50
             await until(lambda: (token.expires_in or 0) > 50)  # the value may be the same within one second

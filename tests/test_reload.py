@@ -64,9 +64,9 @@ def configuration(
     for name, own in (providers or {}).items():
         settings[name] = {**settings[name], **own}
     return {
-        "server": {**LISTEN, "deadline": "4s", **(server or {})},
+        "server": {**LISTEN, "deadline": "20s", **(server or {})},
         "state": {"url": f"sqlite:{directory}/state.db"},
-        "defaults": {"timeout": "2s", "breaker": {"consecutive": 3, "open": "5m"}},
+        "defaults": {"timeout": "10s", "breaker": {"consecutive": 3, "open": "5m"}},
         "providers": settings,
         "placements": {
             "home": {"providers": ["recomendo", "local"]},
@@ -84,7 +84,7 @@ async def test_another_vendor_by_an_edit(gateway: Process, directory: Path, thro
     await gateway.takes(configuration(directory, through))
     assert (await gateway.ask("home", user=U0)).provider == "recomendo"
     other = configuration(directory, through, placements={"home": {"providers": ["xayn", "local"]}})
-    assert await gateway.takes(other, by_itself=True) < 4  # 2 s by CONFIG.md; the machine may be busy
+    await gateway.takes(other, by_itself=True, within=4)  # 2 s by CONFIG.md; the machine may be busy
     assert (await gateway.ask("home", user=U0)).provider == "xayn"
 
 
@@ -123,7 +123,7 @@ async def test_a_swap_of_links_as_kubernetes_does(directory: Path, through: dict
         revision = process.write(configuration(directory, through), file=mounted / "two" / "gateway.yaml")
         (mounted / "..tmp").symlink_to("two")
         (mounted / "..tmp").replace(mounted / "..data")
-        assert await process.taken(revision) < 4
+        await process.taken(revision, 4)
 
 
 async def test_a_secret_in_a_file_of_its_own(gateway: Process, directory: Path, through: dict[str, Relay]) -> None:
@@ -352,6 +352,8 @@ async def test_taking_a_vendor_out_keeps_its_cached_answers(
     short = {"providers": ["recomendo"], "cache": {"ttl": "20ms", "stale_if_error": "1h"}}
     await gateway.takes(configuration(directory, through, placements={"short": short}))
     fresh = await gateway.ask("short", user={"id": "u5"})
+    assert (fresh.status, fresh.cache) == (200, "gateway; fwd=miss; stored")
+    await asyncio.sleep(0.05)  # longer than its ttl
     out = {"recomendo": {"breaker": {"mode": "forced_open"}}}
     await gateway.takes(configuration(directory, through, placements={"short": short}, providers=out))
     stale = await gateway.ask("short", user={"id": "u5"})
@@ -467,7 +469,8 @@ def _of_a_server(task: asyncio.Task[Any]) -> bool:
 
 async def settled(shop: World) -> None:
     """The replaced providers are closed when the old deadline is over."""
-    await asyncio.sleep(shop.runtime.configuration.server.deadline + 0.3)
+    await until(lambda: not shop.runtime._replaced)
+    await asyncio.sleep(0.3)  # what waited for that ends
 
 
 class Load:
@@ -520,7 +523,7 @@ async def reload(shop: World, directory: Path, through: Mapping[str, Relay], tim
                 through,
                 placements=placements,
                 providers={"xayn": {"timeout": f"{2 + n % 5}s"}},
-                server={"deadline": "3s"},
+                server={"deadline": "8s"},  # the machine may stand still for seconds
             )
             file.write_text(yaml.safe_dump(written))
         try:

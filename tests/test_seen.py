@@ -31,7 +31,7 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     more = {
-        "defaults": {"timeout": "1s", "breaker": {"mode": "observe"}},
+        "defaults": {"breaker": {"mode": "observe"}},
         "events": {"providers": ["local"]},  # no vendor learns from what happens here
         "placements": {
             "default": {"providers": ["algolia"]},

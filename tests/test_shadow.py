@@ -36,7 +36,7 @@ async def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def shop(directory: Path) -> AsyncIterator[World]:
     always = {"provider": "xayn", "share": "100%"}
     more: dict[str, Any] = {
-        "defaults": {"timeout": "1s", "breaker": {"open": "100ms", "close_after": 1}},
+        "defaults": {"breaker": {"open": "100ms", "close_after": 1}},
         "providers": {"xayn": {"max_in_flight": 40}},
         "placements": {
             "plain": {"providers": ["recomendo"]},
@@ -140,11 +140,11 @@ async def test_it_is_asked_and_the_caller_sees_nothing(shop: World) -> None:
 
 
 async def test_it_is_never_awaited(shop: World) -> None:
-    async with shop.broken("xayn", delay="900ms"):
+    async with shop.broken("xayn", delay="3s"):
         for user in USERS[:5]:
             started = time.monotonic()
             assert (await shop.ask("shadowed", user=user)).provider == "recomendo"
-            assert time.monotonic() - started < 0.8
+            assert time.monotonic() - started < 2.5
         assert running(shop) == 5
 
 
@@ -181,7 +181,7 @@ async def test_a_fault_of_our_own_is_logged_and_counted(shop: World, monkeypatch
 
 
 async def test_a_reload_takes_the_shadow_away_while_it_is_asked(shop: World, directory: Path) -> None:
-    async with shop.broken("recomendo", delay="200ms", path="queries"):
+    async with shop.broken("recomendo", delay="1s", path="queries"):
         under_way = asyncio.create_task(shop.ask("shadowed", user=U0))
         calls = shop.calls["recomendo", "/v1/queries.json"]
         await until(lambda: shop.calls["recomendo", "/v1/queries.json"] > calls)
@@ -224,7 +224,7 @@ async def test_the_share(share: float) -> None:
 
 async def test_so_many_at_once_and_no_more(shop: World) -> None:
     before = counted(shop, "shadowed")
-    async with shop.broken("xayn", delay="900ms"):
+    async with shop.broken("xayn", delay="3s"):
         replies = await asyncio.gather(*(shop.ask("shadowed", user=user) for user in USERS))
         assert {reply.provider for reply in replies} == {"recomendo"}
         assert running(shop) == MOST
@@ -237,7 +237,7 @@ async def test_so_many_at_once_and_no_more(shop: World) -> None:
 async def test_half_of_the_places_stay_free(shop: World, directory: Path) -> None:
     changed(shop, directory, xayn={"max_in_flight": 4})
     before = counted(shop, "shadowed")
-    async with shop.broken("xayn", delay="700ms"):
+    async with shop.broken("xayn", delay="2s"):
         await asyncio.gather(*(shop.ask("shadowed", user=user) for user in USERS[:12]))
         assert shop.provider("xayn").bulkhead.in_flight <= 2
         real = await asyncio.gather(*(shop.ask("xayn", user=user) for user in USERS[:2]))

@@ -216,9 +216,9 @@ async def test_who_hangs_up_at_once_leaves_it_to_the_next(store: SqliteStore, ot
     early = asyncio.create_task(Vendor().create(store, "ann"))
     await asyncio.sleep(0.01)
     early.cancel()
-    await asyncio.wait([early])
+    await asyncio.sleep(0.01)
     gate.set()
-    await busy
+    await asyncio.wait([early, busy])
     await store.lookup("p", "user", ["ann"])  # after all that was asked of it before
     assert await asyncio.wait_for(Vendor().create(other, "ann"), 15) == "v0"  # half the life of a claim
 

@@ -514,7 +514,7 @@ async def test_the_node_of_a_cluster_that_holds_the_slot() -> None:
 
 async def test_the_primary_that_a_sentinel_names_and_the_next_one(tmp_path: Path) -> None:
     """The replica is made the primary, and the old one a replica of it, as sentinels do: the store moves along."""
-    old, new = ValkeyServer(), ValkeyServer()
+    old, new = ValkeyServer(**{"repl-diskless-sync-delay": "0"}), ValkeyServer()
     sentinel = ValkeyServer()
     file = tmp_path / "sentinel.conf"
     file.write_text(f"sentinel monitor shop 127.0.0.1 {old.port} 1\n")

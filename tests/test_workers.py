@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -163,13 +162,11 @@ async def test_a_drop_reaches_all_caches(gateway: Crew) -> None:
 async def test_what_a_user_does_drops_their_answers_in_all_within_a_second(gateway: Crew) -> None:
     await cached_in_both(gateway, user={"id": "new"})
     await tell(gateway, [("new", "i0")])
-    began = time.monotonic()
 
     async def gone() -> bool:
         return await gateway.metric("gateway_cache_entries") == 0
 
-    await until(gone)
-    assert time.monotonic() - began < 1.5  # 1 s by CONFIG.md, and a busy machine
+    await until(gone, 1.5)  # 1 s by CONFIG.md, and a busy machine
 
 
 async def test_a_deleted_item_is_in_no_answer_from_that_moment(gateway: Crew) -> None:
@@ -261,7 +258,7 @@ async def test_the_end_loses_no_request(gateway: Crew) -> None:
     async with load.running():
         await load.answers(100)
         assert await gateway.stop() == 0, gateway.errors.decode()
-        await asyncio.wait_for(load.over(), 5)
+        await asyncio.wait_for(load.over(), 60)
     assert not load.lost, load.lost
     assert load.refused == CALLERS, "everybody heard of the end"
     assert not any(map(alive, workers))
@@ -352,7 +349,7 @@ def ended(file: Path, **environment: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a gateway that ends by itself."""
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(file)]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=30, env={**os.environ, **environment}
+        command, capture_output=True, text=True, check=False, timeout=100, env={**os.environ, **environment}
     )
     return done.returncode, done.stdout, done.stderr
 

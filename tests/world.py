@@ -301,9 +301,9 @@ async def world(
                 own["options"] = {**providers.get(like, {}).get("options", {}), **own["options"]}
             providers[name] = {**providers.get(like, {}), **own}
         written = {
-            "server": {"deadline": "5s", **more.pop("server", {})},
+            "server": {"deadline": "20s", **more.pop("server", {})},
             "state": {"url": f"sqlite:{directory}/state.db"},
-            "defaults": {"timeout": "3s", "write_timeout": "20s", **more.pop("defaults", {})},
+            "defaults": {"timeout": "10s", "write_timeout": "20s", **more.pop("defaults", {})},
             "providers": providers,
             "placements": {**placements(), **more.pop("placements", {})},
             **more,
