@@ -12,7 +12,7 @@ cached too; a stale one is tried after *all* providers failed.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Final, NamedTuple
 
@@ -22,7 +22,6 @@ from msgspec.structs import replace
 
 from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
-from gateway.asker import Asker, ask_alone
 from gateway.concluding import LATE, problem
 from gateway.curfew import Curfew
 from gateway.deadline import Clock, Deadline
@@ -42,18 +41,19 @@ from gateway.model.query import Recommendations
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
-from gateway.policies.failover import Attempt, Failover, NoneAnswered
+from gateway.policies.failover import Attempt, NoneAnswered
 from gateway.policies.flights import Flights
 from gateway.provider import Hurried, Provider
 from gateway.rendering import render
+from gateway.rounds import Rounds
 from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query
 from gateway.shadowing import shadowed
 from gateway.state.store import Store, StoreError
-from gateway.tailoring import Ask, Tailor
-from gateway.telemetry.notes import Notes, Round
+from gateway.tailoring import Ask
+from gateway.telemetry.notes import Notes
 
 MISS: Final = "gateway; fwd=miss"
 STORED: Final = "gateway; fwd=miss; stored"
@@ -105,6 +105,7 @@ class Pipeline:
         self._wall = wall
         self.second: SecondLevel | None = None
         """Where all processes share answers; None: nowhere."""
+        self._rounds = Rounds(store, self.hidden, self.notes, clock)
         self._flights: Flights[Fetched] = Flights()
         self._curfew = Curfew()
 
@@ -365,52 +366,12 @@ class Pipeline:
         self, asked: Asked, ask: Ask | None, deadline: Deadline, failed: list[Attempt] | None = None
     ) -> CachedAnswer:
         """One provider after the other; those that did not answer are added to `failed`. Raises NoneAnswered."""
-        ask = ask or (Asker().ask if _has_many_seeds(asked) else ask_alone)
-
-        def one(provider: Provider, deadline: Deadline) -> Awaitable[Recommendations]:
-            return Tailor(asked, provider, self.hidden).answer(ask, self._store, deadline)
-
-        named = [(provider.name, provider) for provider in asked.candidates.providers]
         attempts: list[Attempt] = [] if failed is None else failed
-        started = self._clock()
-        try:
-            name, said = await Failover(one, self._clock).first(named, deadline, attempts)
-        except NoneAnswered:
-            self._note_round(asked, attempts, None, (), started, deadline)
-            raise
+        name, said = await self._rounds.first(asked, ask, deadline, attempts)
         shadow = asked.placement.shadow
         if shadow is not None and failed is None:
             shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
-        answer = render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
-        self._note_round(asked, attempts, name, tuple(answer.items), started, deadline)
-        return answer
-
-    def _note_round(
-        self,
-        asked: Asked,
-        attempts: list[Attempt],
-        name: str | None,
-        items: tuple[str, ...],
-        started: float,
-        deadline: Deadline,
-    ) -> None:
-        placement, arm, ended = asked.placement.name, asked.arm.name, self._clock()
-        self.notes.note(
-            Round(
-                placement,
-                asked.kind,
-                arm,
-                asked.question.count,
-                tuple(attempts),
-                name,
-                items,
-                ended - started,
-                asked.subject,
-                asked.key,
-                ended,
-                deadline.trace,
-            )
-        )
+        return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
 
     async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:
         deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline).before(1)
@@ -441,7 +402,3 @@ def _positive(text: str) -> float:
         mistake = Mistake("Request-Timeout", "must be a positive number of seconds, such as 0.3")
         raise InvalidRequest([mistake], status=400)
     return seconds
-
-
-def _has_many_seeds(asked: Asked) -> bool:
-    return len(getattr(asked.question, "items", ())) > 1
