@@ -137,7 +137,8 @@ class Poster:
                 await asyncio.sleep(0.04)
 
 
-async def survives(directory: Path, rounds: int, seed: int) -> None:
+async def survives(directory: Path, rounds: int, seed: int, longest: float) -> None:
+    """`longest`: seconds that a gateway lives."""
     rng = Random(seed)
     vendors = {name: Vendor(seed + n) for n, name in enumerate(("first", "second"))}
     async with listening(vendors["first"].app()) as one, listening(vendors["second"].app()) as two:
@@ -147,7 +148,7 @@ async def survives(directory: Path, rounds: int, seed: int) -> None:
         for _ in range(rounds):
             await gateway.start()
             await until_up(url)
-            await asyncio.sleep(rng.uniform(0.1, 5.0))
+            await asyncio.sleep(rng.uniform(0.1, longest))
             await gateway.end(signal.SIGKILL)
         await gateway.start()
         await until_up(url)
@@ -194,10 +195,10 @@ def hold(vendor: Vendor, acknowledged: set[str], killed: list[float]) -> None:
 
 
 async def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
-    await survives(tmp_path, rounds=3, seed=5)
+    await survives(tmp_path, rounds=3, seed=5, longest=2.0)
 
 
 @pytest.mark.more("long faults")
 @pytest.mark.timeout(600)
 async def test_nothing_acknowledged_is_lost_by_twenty_kills(tmp_path: Path) -> None:
-    await survives(tmp_path, rounds=20, seed=int(time.time()))
+    await survives(tmp_path, rounds=20, seed=int(time.time()), longest=5.0)
