@@ -29,8 +29,9 @@ from gateway.server.siblings import AskRecent
 from gateway.server.ui.page import HERE, PAGE, POLICY
 from gateway.server.ui.verdict import findings
 from gateway.state.store import StoreError
-from gateway.telemetry.lately import BUCKETS, MOST, NOW, WIDTH, Lately, Recent, together
+from gateway.telemetry.lately import BUCKETS, NOW, WIDTH, Lately
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
+from gateway.telemetry.recent import MOST, Recent, together
 from gateway.telemetry.sorts import Sorts
 from gateway.telemetry.trace import Trace
 from tests.clock import FakeClock

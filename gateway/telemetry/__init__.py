@@ -3,7 +3,7 @@
 front, pipeline, provider ──note()──▸ Notes (bounded; what finds no place is counted)
                                         └─ every 0.1 s, and before a scrape ─▸ readers
                                              counting.py   /metrics
-                                             lately.py     /ui
+                                             lately.py     /ui, told as in recent.py
                                              lines.py      lines in the log ─▸ writing.py, a thread
                                              spans.py      spans ─▸ exporting.py, a thread ─▸ otlp.py, sending.py
 

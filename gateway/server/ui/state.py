@@ -31,7 +31,8 @@ from gateway.server.runtime import Runtime
 from gateway.server.siblings import AskRecent
 from gateway.server.ui.verdict import findings
 from gateway.state.store import StoreError
-from gateway.telemetry.lately import BUCKETS, Fault, Flow, Recent, Shade, together
+from gateway.telemetry.lately import BUCKETS
+from gateway.telemetry.recent import Fault, Flow, Recent, Shade, together
 
 T = TypeVar("T")
 
