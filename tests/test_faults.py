@@ -18,6 +18,8 @@ from tests.world import PEOPLE, World, feed_one, world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 VENDORS: Final = ("recomendo", "algolia", "discerner", "xayn")
+ASKED: Final = (*VENDORS, *(f"hasty_{one}" for one in VENDORS))
+"""The hasty ones are the same accounts, for who is too slow: they wait less, and once."""
 STATUSES: Final = (400, 401, 403, 404, 409, 422, 429, 500, 503)
 FAULTS: Final[Mapping[str, dict[str, Any]]] = {
     **{str(status): {"status": status} for status in STATUSES},
@@ -37,6 +39,11 @@ FAULTS: Final[Mapping[str, dict[str, Any]]] = {
 MISSING: Final = {"discerner": {"404", "404-html"}, "xayn": set[str]()}
 """Faults that mean "no such user" to a vendor: no answer rather than a failure."""
 CACHED: Final = {"ttl": "30ms", "stale_if_error": "1h"}
+
+
+def asked(provider: str, fault: str) -> str:
+    """Whom to ask."""
+    return f"hasty_{provider}" if fault == "delay" else provider
 
 
 def expected(provider: str, fault: str) -> tuple[int, str]:
@@ -64,16 +71,12 @@ def expected(provider: str, fault: str) -> tuple[int, str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     more = {
-        "server": {"deadline": "2s"},
-        "defaults": {
-            "timeout": "200ms",
-            "connect_timeout": "200ms",
-            "max_answer": "128KiB",
-            "breaker": {"mode": "observe"},
-        },
+        "defaults": {"max_answer": "128KiB", "breaker": {"mode": "observe"}},
+        "providers": {f"hasty_{one}": {"like": one, "timeout": "700ms", "attempts": 1} for one in VENDORS},
         "placements": {
-            **{f"{one}_then": {"providers": [one, "local"]} for one in VENDORS},
-            **{f"{one}_cached": {"providers": [one], "cache": CACHED} for one in VENDORS},
+            **{f"{one}_then": {"providers": [one, "local"]} for one in ASKED},
+            **{f"{one}_cached": {"providers": [one], "cache": CACHED} for one in ASKED},
+            **{f"hasty_{one}": {"providers": [f"hasty_{one}"]} for one in VENDORS},
             "two": {"providers": ["recomendo", "algolia"]},
             "one_has_none": {"providers": ["recomendo", "xayn"]},
             "one_has_none_cached": {"providers": ["recomendo", "xayn"], "cache": CACHED},
@@ -86,7 +89,14 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
         },
     }
     async with world(tmp_path_factory.mktemp("shop"), more) as shop:
+        await feed_one(shop, "hasty_discerner")  # which has a map of ids of its own
         yield shop
+
+
+def stand_still(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for the cache: however long the machine takes, nobody is asked again."""
+    now = time.monotonic()
+    monkeypatch.setattr(shop.runtime.pipeline.cache, "_clock", lambda: now)
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
@@ -102,7 +112,7 @@ USER: Final = {"id": "u0"}
 @pytest.mark.parametrize("provider", VENDORS)
 async def test_another_answers(shop: World, provider: str, fault: str) -> None:
     async with shop.broken(provider, **FAULTS[fault]):
-        reply = await shop.ask(f"{provider}_then", user=USER)
+        reply = await shop.ask(f"{asked(provider, fault)}_then", user=USER)
     assert reply.status == 200, reply.text
     assert reply.provider == "local"
     assert reply.json["source"]["fallback"] is True
@@ -113,9 +123,10 @@ async def test_another_answers(shop: World, provider: str, fault: str) -> None:
 @pytest.mark.parametrize("provider", VENDORS)
 async def test_alone_the_caller_is_told(shop: World, provider: str, fault: str) -> None:
     status, word = expected(provider, fault)
-    in_time = {"Request-Timeout": "0.8"}  # shorter than what a throttled one would wait
+    name = asked(provider, fault)
+    in_time = {"Request-Timeout": "2"} if "429" in fault else {}  # so long it waits for the end of a throttle
     async with shop.broken(provider, **FAULTS[fault]):
-        reply = await shop.ask(provider, user=USER, headers=in_time)
+        reply = await shop.ask(name, user=USER, headers=in_time)
     if status == 200:
         assert reply.provider is None
         assert reply.json["source"]["cold_start"] is True
@@ -125,8 +136,8 @@ async def test_alone_the_caller_is_told(shop: World, provider: str, fault: str) 
         return
     problem = reply.problem("unavailable", 503)
     assert reply.headers["Retry-After"].isdigit()
-    assert [(one["provider"], one["error"]) for one in problem["attempts"]] == [(provider, word)]
-    assert 0 <= problem["attempts"][0]["ms"] < 800
+    assert [(one["provider"], one["error"]) for one in problem["attempts"]] == [(name, word)]
+    assert 0 <= problem["attempts"][0]["ms"] < 10_000
 
 
 @pytest.mark.parametrize("provider", VENDORS)
@@ -139,14 +150,20 @@ async def test_a_vendor_that_fails_now_and_then(shop: World, provider: str) -> N
 
 @pytest.mark.parametrize("fault", ["503", "delay", "close", "html", "429", "401"])
 @pytest.mark.parametrize("provider", VENDORS)
-async def test_a_stale_answer_before_a_problem(shop: World, provider: str, fault: str) -> None:
+async def test_a_stale_answer_before_a_problem(
+    shop: World, provider: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = {"id": next(one for one in PEOPLE if one != "u0")}
-    fresh = await shop.ask(f"{provider}_cached", user=user)
+    placement = f"{asked(provider, fault)}_cached"
+    fresh = await shop.ask(placement, user=user)
     assert fresh.cache == "gateway; fwd=miss; stored"
     await asyncio.sleep(0.04)
+    in_time = {"Request-Timeout": "2"} if fault == "429" else {}
     async with shop.broken(provider, **FAULTS[fault]):
-        stale = await shop.ask(f"{provider}_cached", user=user, headers={"Request-Timeout": "0.8"})
-        again = await shop.ask(f"{provider}_cached", user=user)
+        stale = await shop.ask(placement, user=user, headers=in_time)
+        stand_still(shop, monkeypatch)
+        again = await shop.ask(placement, user=user, headers=in_time)
+        monkeypatch.undo()
     assert (stale.status, stale.text) == (200, fresh.text)
     name, hit, forward, ttl = stale.cache.split("; ")
     assert (name, hit, forward) == ("gateway", "hit", "fwd=stale")
@@ -154,15 +171,16 @@ async def test_a_stale_answer_before_a_problem(shop: World, provider: str, fault
     assert stale.headers["Cache-Control"] == "private, max-age=0"
     assert again.cache.startswith("gateway; hit; fwd=stale")
     shop.forget_failures()
-    assert (await shop.ask(f"{provider}_cached", user=user)).cache == "gateway; fwd=miss; stored"
+    assert (await shop.ask(placement, user=user)).cache == "gateway; fwd=miss; stored"
 
 
-async def test_while_refreshes_fail_the_vendor_is_left_alone(shop: World) -> None:
+async def test_while_refreshes_fail_the_vendor_is_left_alone(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await shop.ask("algolia_cached", items=["d0"])
     await asyncio.sleep(0.04)
     async with shop.broken("algolia", status=503):
         await shop.ask("algolia_cached", items=["d0"])
         before = shop.calls.copy()
+        stand_still(shop, monkeypatch)
         replies = [await shop.ask("algolia_cached", items=["d0"]) for _ in range(5)]
     assert all(reply.cache.startswith("gateway; hit; fwd=stale") for reply in replies)
     assert shop.calls == before
@@ -173,8 +191,8 @@ async def test_an_answer_is_renewed_behind_the_callers_back(shop: World) -> None
     await asyncio.sleep(0.04)
     second = await shop.ask("revalidating", items=["d1"])
     assert second.text == first.text
-    assert second.cache == "gateway; hit; ttl=-1"
-    async with asyncio.timeout(2):
+    assert second.cache.startswith("gateway; hit; ttl=-")
+    async with asyncio.timeout(60):
         while (await shop.ask("revalidating", items=["d1"])).text == first.text:  # noqa: ASYNC110  # as a caller would see it
             await asyncio.sleep(0.005)
 
@@ -218,12 +236,12 @@ async def test_4_else_503_if_any_failed(shop: World) -> None:
 
 
 async def test_5_or_504_if_the_deadline_cut_it(shop: World) -> None:
-    async with shop.broken("recomendo", "algolia", delay="2s"):
+    async with shop.broken("recomendo", "algolia", delay="5s"):
         started = time.monotonic()
         reply = await shop.ask("two", items=["d0"], headers={"Request-Timeout": "0.2"})
         took = time.monotonic() - started
     problem = reply.problem("deadline-exceeded", 504)
-    assert took < 0.5
+    assert took < 4
     assert [one["provider"] for one in problem["attempts"]] == ["recomendo", "algolia"]
 
 
@@ -257,14 +275,14 @@ async def test_the_last_of_a_list_waits_for_the_end_of_a_throttle(shop: World) -
 
 
 async def test_a_slow_first_leaves_time_for_the_second(shop: World) -> None:
-    async with shop.broken("recomendo", delay="2s"):
-        reply = await shop.ask("two", items=["d0"], headers={"Request-Timeout": "0.3"})
+    async with shop.broken("recomendo", delay="5s"):
+        reply = await shop.ask("two", items=["d0"], headers={"Request-Timeout": "2"})
     assert reply.provider == "algolia"
 
 
 async def test_a_slow_login_leaves_time_for_the_second(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The first request of a process has to wait for a token; that is an attempt like any other."""
-    more = {"server": {"deadline": "400ms"}, "defaults": {"timeout": "300ms"}}
+    more = {"server": {"deadline": "2s"}, "defaults": {"timeout": "1500ms"}}
     async with world(tmp_path_factory.mktemp("cold"), more, fed=False) as cold:
         await feed_one(cold, "local")
         async with cold.broken("recomendo", path="auth", delay="5s"):

@@ -61,7 +61,7 @@ class Newcomer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=110,
             check=False,
         )
         return done.returncode, done.stdout
@@ -74,7 +74,7 @@ class Newcomer:
         )
         try:
             assert child.stdout is not None
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (found := re.search(pattern, (await child.stdout.readline()).decode())):
                     assert child.returncode is None and not child.stdout.at_eof(), line
             yield found[1]
