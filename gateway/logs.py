@@ -20,7 +20,7 @@ import structlog.tracebacks
 from structlog.typing import EventDict, Processor
 
 from gateway.config.model import Logs
-from gateway.masking import Mask
+from gateway.masking import SECRET, Mask
 from gateway.telemetry.writing import Writer
 
 FIELDS: Final = frozenset({
@@ -41,7 +41,6 @@ LONGEST: Final = 1000
 """Characters of one value."""
 MANY: Final = 100
 """Entries of one list."""
-SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
 SHORTEST: Final = 6
 """Characters: shorter secrets stand in every other word."""
 LAST: Final = 1.0

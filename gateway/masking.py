@@ -16,6 +16,8 @@ from urllib.parse import unquote_plus
 
 MASK: Final = "**********"
 """What stands in the place of a secret, as pydantic prints one."""
+SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
+"""The same in lines of the log and in what is said of errors."""
 SECRET_NAME: Final = re.compile(
     r"(authori[sz]ation|cookie|secret|password|passwd|credential|token"
     r"|(api|access|private|signing|client|auth|admin|app|subscription|shared)[-_]?key)s?$",

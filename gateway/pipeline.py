@@ -24,7 +24,7 @@ from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
 from gateway.concluding import LATE, problem
 from gateway.curfew import Curfew
-from gateway.deadline import Clock, Deadline
+from gateway.deadline import Clock, Deadline, Hurried
 from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
     DeadlineExceeded,
@@ -43,7 +43,7 @@ from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, NoneAnswered
 from gateway.policies.flights import Flights
-from gateway.provider import Hurried, Provider
+from gateway.provider import Provider
 from gateway.rendering import render
 from gateway.rounds import Rounds
 from gateway.second_level import NOTHING, Recalled, SecondLevel

@@ -17,95 +17,40 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Final, Literal
-from urllib.parse import quote
-
-import structlog
-from pydantic import Field, SecretStr
+from typing import Any, Final
 
 from gateway.adapter import Adapter, Flow, Operation, Token
 from gateway.attempts import Attempts
 from gateway.conversation import Conversation
-from gateway.deadline import LEAST, MARGIN, Clock, Deadline
+from gateway.deadline import LEAST, MARGIN, Clock, Deadline, Hurried
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
 from gateway.drift import Drift
 from gateway.errors import PassedOver, ProviderError, Throttled, TimedOut
 from gateway.health import Health
-from gateway.masking import Mask
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.model.query import Recommendations
 from gateway.place import ALONE, Place
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
-from gateway.policies.budget import BudgetSettings, RetryBudget
-from gateway.policies.bulkhead import Bulkhead, BulkheadSettings
+from gateway.policies.budget import RetryBudget
+from gateway.policies.bulkhead import Bulkhead
 from gateway.policies.hosts import HostOrder
 from gateway.policies.pace import Pace
-from gateway.policies.rate import RateSettings
-from gateway.policies.settings import Settings
 from gateway.policies.throttle import Throttle
+from gateway.provider_settings import ProviderSettings
+from gateway.redaction import Redaction
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.notes import Called, Notes
 from gateway.token import TokenKeeper
 from gateway.token_sharing import TokenSharing
 from gateway.translation import hashed_ids, read, speak, spoken_ids
 from gateway.transport import LeanTransport, Transport
-from gateway.units import Duration, Size
-
-SECRET: Final = "[secret]"  # noqa: S105  # what stands in place of one
-MOST_SAID, LONGEST, SHOWN = 20_000, 500, 200
-"""Characters: of what a vendor says so many are looked at, so many kept, and of its message so many shown."""
-
-log = structlog.get_logger("gateway")
 
 READS: Final[frozenset[Operation]] = frozenset({"recommend", "recommend_batch", "search"})
 """The operations that answer a caller who waits: `timeout` holds for them, `write_timeout` for the rest."""
 RECEIPTS: Final[frozenset[Operation]] = frozenset({"track", "put_users", "put_items", "delete_items"})
 """The operations whose result is what became of each event or change: those that write ids."""
-
-
-class PropertySettings(Settings):
-    """How one property is called and stored at this vendor."""
-
-    name: str = Field(min_length=1)
-    """What the vendor calls it."""
-    stored: Literal["date", "unix_s", "unix_ms"] | None = Field(None, alias="as")
-    """How the vendor stores dates: `date` (RFC 3339 text), `unix_s` or `unix_ms` (a number)."""
-
-
-class ProviderSettings(BudgetSettings, BulkheadSettings, RateSettings):
-    """How one provider is asked; every provider inherits `defaults`."""
-
-    timeout: Duration = Field("300ms", validate_default=True)
-    """One attempt of a read, to the last byte. An attempt gets at most (time left - 20 ms) / tries left."""
-    write_timeout: Duration = Field("10s", validate_default=True)
-    """One attempt of event delivery, catalogue changes, rules, training."""
-    connect_timeout: Duration = Field("500ms", validate_default=True)
-    """Opening a connection."""
-    attempts: int | None = Field(None, ge=1, le=10)
-    """Attempts of one request; attempt n goes to host n. Default: 2, or the number of hosts if greater."""
-    max_answer: Size = Field("4MiB", validate_default=True)
-    """A longer answer, after decompression, counts as malformed."""
-    breaker: BreakerSettings = BreakerSettings()
-    """When the provider is left alone; one breaker for reads and one for writes."""
-    pseudonymize: bool = False
-    """True: users go to this vendor as keyed hashes (HMAC), from the first byte on."""
-    properties: dict[str, PropertySettings] = Field(default_factory=dict)
-    """How properties are called and stored at this vendor."""
-
-
-class Hurried(Deadline):
-    """A deadline that the caller made shorter than the configuration's.
-
-    What is not had in time then says little of the vendor: a caller in a hurry must not open everybody's breaker.
-    """
-
-    __slots__ = ()
-
-    def before(self, others: int) -> Hurried:
-        return Hurried(self._clock, self.at, others, self.trail, self.trace)
 
 
 class Provider:
@@ -170,11 +115,7 @@ class Provider:
         self.bulkhead = Bulkhead(settings.max_in_flight)
         self.throttle = Throttle(clock)
         self._send_rate = Pace(place.rate(settings.rate)) if settings.rate else None
-
-    @cached_property
-    def _mask(self) -> Mask:
-        """Made when something goes wrong for the first time."""
-        return Mask(secrets_of(self.adapter), SECRET)
+        self._redaction = Redaction(adapter, lambda: self.token.recent if self.token else ())
 
     @property
     def token(self) -> TokenKeeper | None:
@@ -302,7 +243,7 @@ class Provider:
         except ProviderError as error:
             if operation in RECEIPTS:
                 error.receipt = self._receipt(conversation, callers)
-            self._redact(error)
+            self._redaction.error(error)
             raise
         except StoreError as error:  # ours, not the vendor's: nothing of it is held against the provider
             failure = PassedOver("the gateway's own store cannot serve this now")
@@ -325,27 +266,9 @@ class Provider:
             known |= await self._store.owners(self.name, entity, [id_ for e, id_ in hashed if e == entity])
         return known
 
-    def _redact(self, error: ProviderError) -> None:
-        """Take every secret out of what is said about an error."""
-        error.detail = self.redacted(error.detail)
-        if error.vendor_message:
-            error.vendor_message = self.redacted(error.vendor_message)[:SHOWN]
-        error.args = (error.detail,)
-
-    def redacted(self, text: str) -> str:
-        """A text of the vendor's without any secret of the options, in whatever spelling, and without a token.
-
-        It is shortened after that: half a secret would not be found.
-        """
-        text = text[:MOST_SAID]
-        for token in self.token.recent if self.token else ():
-            if token:
-                text = text.replace(token, SECRET).replace(quote(token, safe=""), SECRET)
-        return self._mask.text(text)[:LONGEST]
-
     def _receipt(self, conversation: Conversation, callers: Mapping[str, str]) -> Receipt:
         receipt = conversation.receipt(callers)
-        refused = {id_: self.redacted(reason) for id_, reason in receipt.refused.items()}
+        refused = {id_: self._redaction.text(reason) for id_, reason in receipt.refused.items()}
         return Receipt(receipt.done, refused)
 
     async def login(self) -> None:
@@ -370,7 +293,7 @@ class Provider:
         try:
             return await converse(flow, conversation)
         except ProviderError as error:
-            self._redact(error)
+            self._redaction.error(error)
             raise
 
     async def close(self) -> None:
@@ -378,11 +301,6 @@ class Provider:
         if self.token is not None:
             await self.token.close()
         await self._transport.close()
-
-
-def secrets_of(adapter: Adapter) -> list[str]:
-    """The secrets among an adapter's options."""
-    return [secret.get_secret_value() for _, secret in adapter if isinstance(secret, SecretStr)]
 
 
 def _at_most(settings: BreakerSettings, longest: float | None) -> BreakerSettings:

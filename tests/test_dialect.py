@@ -23,7 +23,8 @@ from gateway.model.activity import Change, Event, EventItem
 from gateway.model.filters import Compare
 from gateway.model.ids import id_complaint
 from gateway.model.query import Facet, Item, Recommend, Recommendations, Seen, Snippet, User
-from gateway.provider import Provider, ProviderSettings
+from gateway.provider import Provider
+from gateway.provider_settings import ProviderSettings
 from gateway.state.sqlite import SqliteStore
 from gateway.transport import Outgoing
 
