@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,6 +170,9 @@ Written by `python -m tests.benchmarks`; what is compared with what: `tests/benc
   nginx logs and counts nothing.
 * p50 and p99 are those of a server at its limit. A core of load that is busy all the time is a limit, too; the CPU
   time per request (user and system, what is written and exported after the load included) knows nothing of either.
+* The interpreter counts: one that was built with a profile (Debian's, the image's) takes a quarter less for a
+  miss than one that was not (pyenv's by default). Another one is asked by
+  `make bench PYTHON=/usr/bin/python3.11 VENV=/tmp/bench`.
 * Errors are failed connections, timeouts and statuses above 399. Of {requests:,} answers each had its full length;
   {witnessed:,} were read while the load ran, and were right.
 """
@@ -179,7 +183,7 @@ def machine(setting: Setting) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     return (
         f"{when}: {os.cpu_count()} cores, {_cpu()}, {setting.cores}; {platform.system()} {platform.release()}; "
-        f"{platform.python_implementation()} {platform.python_version()}, {_nginx()}; "
+        f"{platform.python_implementation()} {platform.python_version()} of {sys.base_prefix}, {_nginx()}; "
         f"load average before: {setting.load_before:.2f}"
     )
 
