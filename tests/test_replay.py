@@ -160,8 +160,10 @@ async def test_status_dead_letters_and_retry(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [*((("--since", since), "must be a time") for since in ("yesterday", "30", "2026-13-01"))]
-    + [(("--since", "1d", "--rate", "0"), "must be a number")],
+    [
+        *((("--since", since), "must be a time") for since in ("yesterday", "30", "2026-13-01")),
+        (("--since", "1d", "--rate", "0"), "must be a number"),
+    ],
 )
 def test_what_no_replay_can_be_asked_for(
     options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
