@@ -59,7 +59,7 @@ class Said:
         assert self.closed
 
 
-async def send(gateway: Doors, *parts: bytes, pause: float = 0.0, within: float = 3.0, until: int = 1) -> Said:
+async def send(gateway: Doors, *parts: bytes, pause: float = 0.0, within: float = 20.0, until: int = 1) -> Said:
     """Send these, and read until the other side closes or has answered `until` times."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     raw = b""

@@ -33,14 +33,14 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
     arms = {"a": {"weight": 1, "providers": ["recomendo", "local"]}, "b": {"weight": 0, "providers": ["xayn"]}}
     more: dict[str, Any] = {
         "revision": "r1",
-        "server": {"deadline": "2s", "signing_keys": ["signing-key-of-32-bytes-at-least"]},
+        "server": {"signing_keys": ["signing-key-of-32-bytes-at-least"]},
         "auth": {
             "api_keys": {
                 "ops": {"key": "key-of-ops", "scopes": ["recommend", "ops"]},
                 "shop": {"key": "key-of-the-shop", "scopes": ["recommend"]},
             }
         },
-        "defaults": {"timeout": "600ms", "breaker": {"consecutive": 3, "open": "1m"}},
+        "defaults": {"breaker": {"consecutive": 3, "open": "1m"}},
         "placements": {
             "home": {"providers": ["recomendo", "local"]},
             "wide": {"providers": ["recomendo", "discerner", "local"]},
@@ -85,7 +85,7 @@ async def test_an_answer_explained(shop: World) -> None:
         shop.vendors["recomendo"],
         200,
     )
-    assert attempt["route"].startswith("/") and 0 < attempt["ms"] < 600
+    assert attempt["route"].startswith("/") and 0 < attempt["ms"] < 10_000
     assert reply.headers["Cache-Status"] == "gateway; fwd=bypass"
     assert reply.headers["Cache-Control"] == "private, max-age=0"
     assert hides(reply.text)
@@ -259,7 +259,7 @@ async def test_the_configuration_without_secrets(shop: World) -> None:
     reply = await shop.request("GET", "/v1/config")
     shown = reply.json
     assert hides(reply.text)
-    assert shown["providers"]["recomendo"]["timeout"] == "600ms"
+    assert shown["providers"]["recomendo"]["timeout"] == "10s"
     assert shown["providers"]["recomendo"]["options"]["client_secret"] == "**********"
     assert shown["server"]["signing_keys"] == ["**********"]
     assert shown["defaults"]["retry_budget"] == "20%"

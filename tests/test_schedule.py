@@ -146,12 +146,16 @@ def configuration(
     max_answer: str = "4MiB",
     *,
     strict: bool = False,
+    patient: bool = False,
 ) -> dict[str, Any]:
     """With another `max_answer` it makes the provider with two hosts anew, which remembers no dead host then.
 
-    `strict`: in the times that are asserted; else with room for a machine that is busy.
+    `strict`: in the times that are asserted; else with room for a machine that is busy. `patient`: where no vendor
+    is to be slow at all.
     """
-    deadline, timeout = (f"{DEADLINE}s", "150ms") if strict else ("5s", "500ms")
+    deadline, timeout = (f"{DEADLINE}s", "150ms") if strict else ("20s", "500ms")
+    if patient:
+        timeout = "5s"
     settings = providers(through)
     settings["algolia"]["max_answer"] = max_answer
     settings["algolia"]["options"]["hosts"]["read"] = [through["algolia"].url, second_host.url]
@@ -164,7 +168,7 @@ def configuration(
         "defaults": {
             "timeout": timeout,
             "breaker": {
-                "slow": "120ms",
+                "slow": "4s" if patient else "120ms",
                 "window": "2s", "min_calls": 8, "consecutive": 4, "open": f"{OPEN / 2}s", "max_open": f"{OPEN}s",
             },
         },
@@ -257,22 +261,22 @@ async def test_short_turns_side_by_side(gateway: Process, shop: World, through: 
         names = [*FAULTS]
         start = VENDORS.index(vendor) * 2 % len(names)
         for fault in (*names[start:], *names[:start]):
-            await suffers(gateway, shop, load, vendor, fault, 0.25, patience=10)
+            await suffers(gateway, shop, load, vendor, fault, 0.25, patience=60)
         async with refused(through[vendor]):
             await asyncio.sleep(0.25)
-        await heals(gateway, load, vendor, OPEN, patience=10)
+        await heals(gateway, load, vendor, OPEN, patience=60)
 
     async with under_load(gateway, placements, 80) as load:
         await asyncio.gather(*map(turns, VENDORS))
     assert len(load.asked) > 100
     assert unanswered(load.asked) == []
-    assert max(one.seconds for one in load.asked) < 15
+    assert max(one.seconds for one in load.asked) < 30
 
 
 async def test_a_dead_first_host_is_not_a_dead_vendor(
     gateway: Process, directory: Path, through: dict[str, Relay], second_host: Relay
 ) -> None:
-    await gateway.takes(configuration(directory, through, second_host, "3MiB"))
+    await gateway.takes(configuration(directory, through, second_host, "3MiB", patient=True))
     await warm(gateway, "algolia_then")
     before = second_host.accepted
     async with under_load(gateway, ["algolia_then"], 40) as load:
