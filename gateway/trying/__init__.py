@@ -5,8 +5,8 @@ configuration ▸ this one provider, opened ▸ login ▸ asked ▸ tailoring �
 what is printed: every request and answer, then the normalized result, or what went wrong and where to look
 
 trial.py       the provider, opened and asked          recording.py   what went over the wire
-masking.py     no secret leaves                         telling.py     the dialogue as text
-advice.py      an error in plain words, and the option that it is about
+telling.py     the dialogue as text                     advice.py      an error in plain words, and the option
+                                                                       that it is about
 """
 
 from gateway.trying.command import try_
