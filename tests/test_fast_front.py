@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -72,7 +72,7 @@ async def ports(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
         yield await listening(fast, stack), await listening(ordinary, stack), shop
 
 
-QUIET, UNHEARD = 8, 40
+QUIET, UNHEARD = 10, 100
 """Hundredths of a second in each of which nothing comes, after something did and before: then nothing more will.
 Only those count that took no longer than they should: a machine that stands still says nothing."""
 PATIENCE = 30.0
@@ -88,32 +88,54 @@ async def exchange(port: int, pieces: list[bytes], *, patient: bool = False) -> 
     with socket.socket() as one:
         one.setblocking(False)
         await loop.sock_connect(one, ("127.0.0.1", port))
-        for piece in pieces:
-            with suppress(ConnectionError):
-                await loop.sock_sendall(one, piece)
-            if patient:
-                said += await heard(one)
-            else:
-                await asyncio.sleep(0.002)
-        return said + await heard(one)
+        async with ear(one) as parts:
+            for piece in pieces:
+                with suppress(ConnectionError):
+                    await loop.sock_sendall(one, piece)
+                if patient:
+                    said += await heard(parts)
+                else:
+                    await asyncio.sleep(0.002)
+            return said + await heard(parts)
 
 
-async def heard(one: socket.socket) -> bytes:
+@asynccontextmanager
+async def ear(one: socket.socket) -> AsyncIterator[asyncio.Queue[bytes]]:
+    """What comes, part by part; an empty one is the end. Nothing is lost to whoever stops waiting for it."""
+    parts: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listens() -> None:
+        part = b"begin"
+        while part:
+            try:
+                part = await asyncio.get_running_loop().sock_recv(one, 65536)
+            except ConnectionError:
+                part = b""
+            parts.put_nowait(part)
+
+    listening_ = asyncio.create_task(listens())
+    try:
+        yield parts
+    finally:
+        listening_.cancel()
+        await asyncio.gather(listening_, return_exceptions=True)
+
+
+async def heard(parts: asyncio.Queue[bytes]) -> bytes:
     """What comes until nothing more does."""
     loop, said, quiet = asyncio.get_running_loop(), b"", 0
     end = loop.time() + PATIENCE
     while quiet < (QUIET if said else UNHEARD):
         began = loop.time()
         assert began < end, "the machine never keeps time"
-        try:
-            async with asyncio.timeout(0.01):
-                part = await loop.sock_recv(one, 65536)
-        except TimeoutError:
+        if parts.empty():
+            await asyncio.sleep(0.01)
+        if parts.empty():
             quiet += loop.time() - began < 0.015
             continue
-        except ConnectionError:
-            part = b""
+        part = parts.get_nowait()
         if not part:
+            parts.put_nowait(part)  # it stays closed
             return said + b"<closed>"
         said, quiet = said + part, 0
     return said

@@ -216,10 +216,11 @@ async def test_too_late_is_timed_out_and_the_connection_closed() -> None:
 async def test_an_alarm_that_rings_for_an_earlier_question_is_not_the_present_ones() -> None:
     gate = asyncio.Event()
     async with vendor(always(HI)) as there, lean() as out:
-        await out.exchange(asking(there.url), 0.05)
+        await out.open(there.url)
+        await out.exchange(asking(there.url), 0.5)
         there._answers = always()  # says nothing …
-        asked = asyncio.create_task(out.exchange(asking(there.url), 5))
-        await asyncio.sleep(0.1)
+        asked = asyncio.create_task(out.exchange(asking(there.url), SOON))
+        await asyncio.sleep(0.6)
         assert not asked.done()
         (writer,) = there._writers
         writer.write(HI)  # … until now

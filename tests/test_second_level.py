@@ -261,7 +261,7 @@ async def test_nobody_waits_longer_than_the_bound(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 async def test_a_server_that_is_gone_costs_no_more_than_the_bound_and_is_used_again(
-    how: str, wall: FakeClock
+    how: str, wall: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = ValkeyServer(appendonly="no")
     server.start()
@@ -289,6 +289,7 @@ async def test_a_server_that_is_gone_costs_no_more_than_the_bound_and_is_used_ag
             server.signal(signal.SIGCONT)
         else:
             server.start()
+        monkeypatch.setattr(second_level, "BOUND", 10.0)
         async with asyncio.timeout(30):
             while (recalled := await one.recall()).marks is None:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0.05)
