@@ -604,7 +604,7 @@ async def test_a_pod_answers_with_the_key_and_takes_a_changed_configmap(tmp_path
         async def taken() -> bool:
             return (await answer(pod.url("listen"), placement="new"))[0] == 200
 
-        await until(taken, 10)
+        await until(taken, 60)
 
 
 @helm
