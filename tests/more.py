@@ -7,7 +7,6 @@ collector of garbage seldom looks at what a test process has imported and collec
 from __future__ import annotations
 
 import gc
-import os
 from typing import Final
 
 import pytest
@@ -53,13 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(20_000, 20, 50)
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")  # how fast the machine is says nothing of a property
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: one more than there are cores, as tests wait for processes, disks and clocks."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + 1
 
 
 def examples(few: int, many: int) -> int:
