@@ -344,10 +344,10 @@ async def test_what_is_plain_does_not_reach_aiohttp(
     await exchange(fast, [plain[0], events[:60], events[60:], plain[1]], patient=True)
     assert reached == [events[:60], events[60:], plain[1]], "where a head ends was not seen: aiohttp's for good"
     reached.clear()
-    await exchange(fast, [plain[0] + plain[1], plain[0]])
+    await exchange(fast, [plain[0] + plain[1], plain[0]], patient=True)
     assert reached == [plain[0] + plain[1]], "two at once are aiohttp's"
     reached.clear()
-    await exchange(fast, [events + plain[0][:-3], plain[0][-3:], plain[0]])
+    await exchange(fast, [events + plain[0][:-3], plain[0][-3:], plain[0]], patient=True)
     assert reached == [events + plain[0][:-3], plain[0][-3:]]
 
 
