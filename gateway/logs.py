@@ -112,6 +112,11 @@ def is_json() -> bool:
     return _ours.settings is not None and _ours.settings.format == "json"
 
 
+def alone() -> None:
+    """Nobody else writes where this process does: its lines need not go out in small pieces."""
+    _ours.writer.alone = True
+
+
 def lost() -> int:
     """Lines that were lost since the start."""
     return _ours.writer.lost

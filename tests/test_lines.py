@@ -261,10 +261,32 @@ def test_order_is_kept_between_both_ways(page: Page) -> None:
 def test_lines_go_out_whole() -> None:
     """So that those of several processes into one pipe do not mix."""
     lines = b"".join(b"%04d" % n + b"x" * (n % 300) + b"\n" for n in range(500)) + b"y" * 9000 + b"\nlast\n"
-    chunks = list(writing._chunks(lines))
+    chunks = list(writing._chunks(lines, writing.AT_ONCE))
     assert b"".join(chunks) == lines and all(chunk.endswith(b"\n") for chunk in chunks)
     assert all(len(chunk) <= writing.AT_ONCE or chunk.count(b"\n") == 1 for chunk in chunks)
     assert len(chunks) < 30
+
+
+@pytest.mark.parametrize(
+    ("into", "alone", "most"), [("pipe", False, 4096), ("pipe", True, 65536), ("file", False, 65536)]
+)
+def test_into_a_pipe_that_others_have_too_lines_go_in_small_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, into: str, alone: bool, most: int
+) -> None:
+    written: list[int] = []
+    write_, read, write = os.write, -1, -1
+    if into == "pipe":
+        read, write = os.pipe()
+        threading.Thread(target=lambda: io.FileIO(read).readall(), daemon=True).start()
+    else:
+        write = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    monkeypatch.setattr(os, "write", lambda to, chunk: (written.append(len(chunk)), write_(to, chunk))[1])
+    writer = Writer(write)
+    writer.alone = alone
+    writer.put((b"x" * 63 + b"\n") * 4096)
+    assert writer.flush(60) and writer.lost == 0
+    os.close(write)
+    assert max(written) == most
 
 
 def test_a_reader_that_stops_costs_lines_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

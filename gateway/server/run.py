@@ -14,8 +14,8 @@ from functools import partial
 
 import structlog
 
+from gateway import logs
 from gateway.config import ConfigError, Loaded
-from gateway.logs import set_up
 from gateway.server.listening import Doors
 from gateway.server.process import (
     TO_START,
@@ -42,9 +42,11 @@ def serve(args: argparse.Namespace) -> int:
     if isinstance(loaded, ConfigError):
         sys.stderr.writelines(f"{mistake}\n" for mistake in loaded.mistakes)
         return 2
-    set_up(loaded.configuration.telemetry.logs)
-    warn(loaded)
+    logs.set_up(loaded.configuration.telemetry.logs)
     several = loaded.configuration.server.workers > 1
+    if not several:
+        logs.alone()
+    warn(loaded)
     try:
         return run(supervise(first, loaded, args) if several else _serve(first, loaded, args))
     except TO_START as error:

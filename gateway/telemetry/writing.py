@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import threading
 import time
 from collections import deque
@@ -20,6 +21,9 @@ MOST: Final = 8 * 1024 * 1024
 """Bytes that wait at once."""
 AT_ONCE: Final = 4096
 """Bytes of one write: so many a pipe takes whole (PIPE_BUF), so that lines of several processes do not mix."""
+ALONE: Final = 64 * 1024
+"""Bytes of one write where nobody's lines can mix with ours. Each write gives up the interpreter's lock, and whoever
+serves must give it back: 2,000 of them a second cost up to a third of all cached answers."""
 BROKEN: Final = 0.1
 """Seconds of rest after a write that failed: whatever is wrong, it will be so in a moment too."""
 
@@ -35,6 +39,8 @@ class Writer:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._untold = 0
+        self.alone = False
+        """Does nobody else write there?"""
         self.lost = 0
         """Lines that found no place, or that could not be written."""
 
@@ -62,7 +68,7 @@ class Writer:
                 self._changed.wait_for(lambda: bool(self._waiting))
                 lines = b"".join(self._waiting)
                 self._waiting.clear()
-            for chunk in _chunks(lines):
+            for chunk in _chunks(lines, self._at_once()):
                 self._write(chunk)
             with self._changed:
                 self._bytes -= len(lines)
@@ -70,6 +76,15 @@ class Writer:
                 self._changed.notify_all()
             if untold:
                 self._tell(untold)
+
+    def _at_once(self) -> int:
+        if self.alone:
+            return ALONE
+        try:
+            kind = os.fstat(self._descriptor).st_mode
+        except OSError:  # closed
+            return AT_ONCE
+        return ALONE if stat.S_ISREG(kind) else AT_ONCE  # a file takes every write whole
 
     def _write(self, chunk: bytes) -> None:
         while chunk:
@@ -89,11 +104,11 @@ class Writer:
         self._untold += count
 
 
-def _chunks(lines: bytes) -> Iterator[bytes]:
+def _chunks(lines: bytes, at_once: int) -> Iterator[bytes]:
     """As many whole lines as go at once; a longer line alone."""
     begin = 0
-    while len(lines) - begin > AT_ONCE:
-        end = lines.rfind(b"\n", begin, begin + AT_ONCE) + 1 or lines.find(b"\n", begin) + 1 or len(lines)
+    while len(lines) - begin > at_once:
+        end = lines.rfind(b"\n", begin, begin + at_once) + 1 or lines.find(b"\n", begin) + 1 or len(lines)
         yield lines[begin:end]
         begin = end
     if begin < len(lines):
