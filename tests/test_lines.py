@@ -280,7 +280,12 @@ def test_into_a_pipe_that_others_have_too_lines_go_in_small_pieces(
         threading.Thread(target=lambda: io.FileIO(read).readall(), daemon=True).start()
     else:
         write = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
-    monkeypatch.setattr(os, "write", lambda to, chunk: (written.append(len(chunk)), write_(to, chunk))[1])
+
+    def noting(to: int, chunk: bytes) -> int:
+        written.append(len(chunk))
+        return write_(to, chunk)
+
+    monkeypatch.setattr(os, "write", noting)
     writer = Writer(write)
     writer.alone = alone
     writer.put((b"x" * 63 + b"\n") * 4096)

@@ -22,7 +22,7 @@ MOST: Final = 8 * 1024 * 1024
 AT_ONCE: Final = 4096
 """Bytes of one write: so many a pipe takes whole (PIPE_BUF), so that lines of several processes do not mix."""
 ALONE: Final = 64 * 1024
-"""Bytes of one write where nobody's lines can mix with ours. Each write gives up the interpreter's lock, and whoever
+"""Bytes of one write where nobody's lines can mix with ours. Each write gives up the interpreter's lock, and who
 serves must give it back: 2,000 of them a second cost up to a third of all cached answers."""
 BROKEN: Final = 0.1
 """Seconds of rest after a write that failed: whatever is wrong, it will be so in a moment too."""
