@@ -78,18 +78,8 @@ class Written(msgspec.Struct, gc=False):
     """What stands before those lines."""
     after: bytes
     """What stands after them."""
-    sort: Sort | None = None
-    """Of the requests that it went out for, once a reader of notes found it out."""
-    served: Served | None = None
-    """The first of them, until then."""
-
-    def learn(self, served: Served) -> None:
-        """It goes out for this one, too."""
-        first = self.served
-        if first is None:
-            self.served = served
-        elif first.sort is not None:
-            self.sort, self.served = first.sort, None
+    first: Served | None = None
+    """The first request that it went out for: the others are of its sort, once a reader of notes found it out."""
 
 
 class Lane:
@@ -234,9 +224,9 @@ class Lane:
     ) -> None:  # fmt: skip
         last, written = edge.last, self._written(decision, call, delivery)
         edge.say(_bytes(written, call, delivery, name, last=last), last=last)
-        served = self._note(decision, call, delivery.status, started, slug, written.sort)
-        if written.sort is None:
-            written.learn(served)
+        sort = None if written.first is None else written.first.sort
+        served = self._note(decision, call, delivery.status, started, slug, sort)
+        written.first = written.first or served
 
     def _note(
         self, decision: Decision, call: Call, status: int, started: float, slug: str | None = None,
