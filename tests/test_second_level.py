@@ -19,9 +19,9 @@ from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, packed
 from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry
 from gateway.state.store import StoreError
-from gateway.state.valkey import ValkeyStore, connection
+from gateway.state.valkey import ValkeyStore
 from tests.clock import FakeClock
-from tests.stores import ValkeyServer, fresh_url
+from tests.stores import ValkeyServer, fresh_url, wait_longer
 
 CACHING = Caching.model_validate({"ttl": "20s", "stale_while_revalidate": "1m", "stale_if_error": "10m"})
 KEY = b"k" * 16
@@ -34,11 +34,7 @@ def answer(text: str = "body") -> CachedAnswer:
 
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may need longer than the bound: only the tests of the bound hold it."""
-    if "bound" in request.node.name:
-        monkeypatch.setattr(connection, "SOON", 2.0)
-    else:
-        monkeypatch.setattr(second_level, "BOUND", 10.0)
+    wait_longer(monkeypatch, unless="bound" in request.node.name)
 
 
 class Process:

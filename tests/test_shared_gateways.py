@@ -15,15 +15,13 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from gateway import second_level
 from gateway.config import load
 from gateway.second_level import SecondLevel
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.opening import open_at
-from gateway.state.valkey import connection
 from tests.serving import until
-from tests.stores import ValkeyServer, fresh_url
+from tests.stores import ValkeyServer, fresh_url, wait_longer
 from tests.world import World, _listen, feed_one, options, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,11 +32,7 @@ _files: Final = count()
 
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may need longer than the bound: only the test of the bound holds it."""
-    if "gone" in request.node.name:
-        monkeypatch.setattr(connection, "SOON", 2.0)
-    else:
-        monkeypatch.setattr(second_level, "BOUND", 10.0)
+    wait_longer(monkeypatch, unless="gone" in request.node.name)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
