@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
+from gateway.policies.pace import SLACK
 from gateway.provider import Provider
 from tests.world import World, feed_one, world
 
@@ -171,13 +172,16 @@ async def test_a_hundred_at_once_wait_their_turn_and_the_vendor_never_complains(
     await asyncio.sleep(1.1)  # what was asked before is out of the vendor's second
     provider = shop.provider("affinities")
     turns = _turns(provider, monkeypatch)
+    heard = shop.moments["affinities"]
+    heard.clear()
     replies = await asyncio.gather(*(shop.request("GET", profile("busy")) for _ in range(100)))
     assert [reply.status for reply in replies] == [200] * 100
     turns.sort()
     assert all(later - turn >= 1 for turn, later in zip(turns, turns[40:], strict=False)), "40 in any second"
     assert turns[-1] - turns[0] > 1.9, "two full seconds must have passed"
-    late = provider.health.report()["latency_ms"]["p95"] > 100  # it counts by when it hears
-    assert late or provider.throttle.until == float("-inf"), "a 429 would have been noted"
+    under_way = [hearing - turn for turn, hearing in zip(turns, heard, strict=True)]
+    punctual = max(under_way) - min(under_way) <= SLACK  # it counts by when it hears
+    assert provider.throttle.until == float("-inf") or not punctual, "a 429 would have been noted"
 
 
 def _turns(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> list[float]:

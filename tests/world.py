@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -178,6 +178,8 @@ class World:
     heard: list[tuple[str, str, bytes]] = field(default_factory=list)
     """With `listening`: provider, method and path, body of each request."""
     listening: bool = False
+    moments: dict[str, deque[float]] = field(default_factory=dict)
+    """Monotonic seconds of the last requests by provider, as its vendor heard them."""
 
     def metrics(self) -> str:
         """What `/metrics` would show now."""
@@ -287,11 +289,12 @@ async def world(
     more = dict(more or {})
     async with AsyncExitStack() as stack:
         calls: Counter[tuple[str, str]] = Counter()
+        moments = {name: deque[float](maxlen=1000) for name in NAMES}
         vendors: dict[str, str] = {}
         worlds: list[World] = []
         for name, app in zip(NAMES, frame.build(frame.NAMES, throttle, time.time).values(), strict=False):
             Faults().install(app)
-            app.middlewares.insert(0, _counting(name, calls, worlds))
+            app.middlewares.insert(0, _counting(name, calls, moments[name], worlds))
             vendors[name] = (await frame.start(frame.NAMES[NAMES.index(name)], app, "127.0.0.1", 0, stack)).url
         providers = options(vendors)
         for name, settings in more.pop("providers", {}).items():
@@ -314,20 +317,21 @@ async def world(
         stack.push_async_callback(runtime.close)
         url = await _listen(Front(runtime).app(), stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        world = World(url, runtime, session, vendors, calls)
+        world = World(url, runtime, session, vendors, calls, moments=moments)
         worlds.append(world)
         if fed:
             await feed(world)
         yield world
 
 
-def _counting(name: str, calls: Counter[tuple[str, str]], worlds: list[World]) -> Any:
+def _counting(name: str, calls: Counter[tuple[str, str]], moments: deque[float], worlds: list[World]) -> Any:
     """`worlds`: the one that may listen, once it is there."""
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path != "/_faults":
             calls[name, request.path] += 1
+            moments.append(time.monotonic())
             if any(world.listening for world in worlds):
                 worlds[0].heard.append((name, f"{request.method} {request.path}", await request.read()))
         return await handler(request)
