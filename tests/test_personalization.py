@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,7 +14,6 @@ import pytest_asyncio
 
 from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
-from gateway.policies.pace import SLACK
 from gateway.provider import Provider
 from tests.world import World, feed_one, world
 
@@ -177,11 +176,15 @@ async def test_a_hundred_at_once_wait_their_turn_and_the_vendor_never_complains(
     replies = await asyncio.gather(*(shop.request("GET", profile("busy")) for _ in range(100)))
     assert [reply.status for reply in replies] == [200] * 100
     turns.sort()
-    assert all(later - turn >= 1 for turn, later in zip(turns, turns[40:], strict=False)), "40 in any second"
+    assert _forty_in_any_second(turns)
     assert turns[-1] - turns[0] > 1.9, "two full seconds must have passed"
-    under_way = [hearing - turn for turn, hearing in zip(turns, heard, strict=True)]
-    punctual = max(under_way) - min(under_way) <= SLACK  # it counts by when it hears
-    assert provider.throttle.until == float("-inf") or not punctual, "a 429 would have been noted"
+    kept = _forty_in_any_second(list(heard))  # it counts by when it hears, and some may have been longer under way
+    assert provider.throttle.until == float("-inf") or not kept, "a 429 would have been noted"
+
+
+def _forty_in_any_second(moments: Sequence[float]) -> bool:
+    """No more than that, wherever the second begins."""
+    return all(later - moment >= 1 for moment, later in zip(moments, moments[40:], strict=False))
 
 
 def _turns(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> list[float]:
