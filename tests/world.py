@@ -179,7 +179,7 @@ class World:
     """With `listening`: provider, method and path, body of each request."""
     listening: bool = False
     moments: dict[str, deque[float]] = field(default_factory=dict)
-    """Monotonic seconds of the last requests by provider, as its vendor heard them."""
+    """When its vendor heard the last requests, by provider: seconds of the vendor's clock."""
 
     def metrics(self) -> str:
         """What `/metrics` would show now."""
@@ -331,7 +331,7 @@ def _counting(name: str, calls: Counter[tuple[str, str]], moments: deque[float],
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path != "/_faults":
             calls[name, request.path] += 1
-            moments.append(time.monotonic())
+            moments.append(time.time())
             if any(world.listening for world in worlds):
                 worlds[0].heard.append((name, f"{request.method} {request.path}", await request.read()))
         return await handler(request)
