@@ -5,10 +5,12 @@
              ──any other plain messages──────────────▸ AIOHTTP, until it waits again ─▸ IDLE
              ──anything else─────────────────────────▸ AIOHTTP for good
     ASKING   bytes that come meanwhile wait; a caller that hangs up ends it
-    AIOHTTP  bytes that come meanwhile are aiohttp's too
+    AIOHTTP  bytes that come meanwhile wait too, but for those of the message that it has, and where it is for good
 
 aiohttp's parser is known to be empty only where every byte that it had belonged to messages whose ends were known
-here; for that a head must be plain (heads.py).
+here; for that a head must be plain (heads.py). It waits again a few turns of the event loop after its answer went
+out, and for the first time one after the connection was made: a caller's next request may be here before that, and
+must not be aiohttp's for it, or on a busy machine the one after it would be too, and so on.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ TAKEN, NOT_WHOLE, NOT_OURS = range(3)
 class FastEdge(Edge):
     """aiohttp's side of a connection, and the lane's beside it."""
 
-    __slots__ = ("_asking", "_held", "_lane", "_left", "_owed", "_timer")
+    __slots__ = ("_asking", "_awaited", "_held", "_lane", "_left", "_owed", "_timer")
 
     def __init__(self, lane: Lane, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,12 +55,13 @@ class FastEdge(Edge):
         if not data:  # aiohttp's own way of having its parser go on
             super().data_received(data)
             return
-        if self._asking is not None:
+        passes = self._left or self._owed > 0
+        if self._asking is not None or not (passes or self._aiohttp_waits()):
             self._wait(data)
             return
         held = self._let_go() if self._held else b""
         verdict, whole = NOT_OURS, held + data
-        if not self._left and self._idle():
+        if not (passes or self._force_close or self._paused or self.transport is None or self.last):
             verdict = self._lane.take(self, whole)
         if verdict == NOT_WHOLE and len(whole) <= HELD:
             self._held = whole
@@ -100,12 +103,21 @@ class FastEdge(Edge):
 
     # --- whose turn it is ---------------------------------------------------------------------------------------
 
-    def _idle(self) -> bool:
-        """Is nothing in flight, and aiohttp's parser empty?"""
-        waiter = self._waiter
-        if waiter is None or waiter.done() or self._owed:
-            return False
-        return not (self._force_close or self._paused or self.transport is None or self.last)
+    def _aiohttp_waits(self) -> bool:
+        """Is nothing in flight there?"""
+        waiter = self._awaited
+        return waiter is not None and not waiter.done()
+
+    @property
+    def _waiter(self) -> asyncio.Future[None] | None:
+        """aiohttp's own: what it waits with for its next message; None while it deals with one."""
+        return self._awaited
+
+    @_waiter.setter
+    def _waiter(self, waiter: asyncio.Future[None] | None) -> None:
+        self._awaited = waiter
+        if waiter is not None and self._held:
+            self._loop.call_soon(self._go_on)
 
     def _pass_on(self, data: bytes) -> None:
         if not self._left:
@@ -147,6 +159,10 @@ class FastEdge(Edge):
         self._asking = None
         if not task.cancelled() and task.exception() is not None:  # a fault of the lane's own
             self.force_close()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """With what has waited."""
         if self._held and self.transport is not None:
             self.data_received(self._let_go())
 
