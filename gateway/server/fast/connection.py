@@ -80,9 +80,10 @@ class FastEdge(Edge):
         """These bytes are the answer."""
         if self.transport is None:
             return
-        self.transport.write(answer)
+        self._lane.outbox.put(self, answer, self._loop)
         self._next_keepalive_close_time = self._loop.time() + IDLE
         if last:
+            self._lane.outbox.write()
             self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -100,6 +101,10 @@ class FastEdge(Edge):
         if self._asking is not None or self._held:  # to aiohttp this looks idle
             self._next_keepalive_close_time = self._loop.time() + IDLE
         super()._process_keepalive()
+
+    def _refuse(self, why: str) -> None:
+        self._lane.outbox.write()
+        super()._refuse(why)
 
     # --- whose turn it is ---------------------------------------------------------------------------------------
 

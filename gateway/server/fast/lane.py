@@ -21,6 +21,7 @@ from gateway.server.dressing import Dressing
 from gateway.server.fast.connection import NOT_OURS, NOT_WHOLE, TAKEN
 from gateway.server.fast.heads import CUT, END, MOST, Cut, Head, cut, read
 from gateway.server.fast.memo import Memo
+from gateway.server.fast.outbox import Outbox
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import HUNG_UP, request_id
 from gateway.telemetry.notes import Served
@@ -95,6 +96,8 @@ class Lane:
         self._said: dict[Headers, str] = {}
         self._plan: Plan | None = None
         self._open = True
+        self.outbox = Outbox()
+        """Of all its connections."""
 
     def take(self, edge: FastEdge, data: bytes) -> int:
         """Answer it, if it is one whole, plain request that is taken here."""
