@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 from gateway.adapter import Response
 from gateway.deadline import Clock
+from gateway.departures import Departures
 from gateway.errors import Disconnected, Malformed, ProviderError, TimedOut
 from gateway.transport.reading import Reading
 
@@ -31,14 +32,21 @@ class Connection(asyncio.Protocol):
     """`asyncio.Protocol` over TCP or TLS. Its `waiter`s are futures of one answer each."""
 
     __slots__ = (
-        "_alarm", "_asked", "_clock", "_closed", "_home", "_loop", "_reading", "_seconds", "_transport", "_waiter",
-        "address", "deadline", "retired", "since", "stale",
+        "_alarm", "_asked", "_clock", "_closed", "_departures", "_home", "_loop", "_reading", "_seconds",
+        "_transport", "_waiter", "address", "deadline", "retired", "since", "stale",
     )  # fmt: skip
 
     def __init__(
-        self, home: Home, address: str, max_answer: int, loop: asyncio.AbstractEventLoop, clock: Clock
+        self,
+        home: Home,
+        address: str,
+        max_answer: int,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        departures: Departures,
     ) -> None:
         self._home = home
+        self._departures = departures
         self._loop = loop
         self._clock = clock
         self._reading = Reading(max_answer)
@@ -71,8 +79,12 @@ class Connection(asyncio.Protocol):
         # setting and cancelling one each time.
         if self._alarm is None or self._alarm.when() > deadline:
             self._set_alarm(deadline)
-        self._transport.write(request)
+        self._departures.put(self._write, request, self._loop)
         return waiter
+
+    def _write(self, request: bytes) -> None:
+        if self._transport is not None and not self._closed:
+            self._transport.write(request)
 
     def leave(self, waiter: asyncio.Future[Response]) -> None:
         """Its asker does not wait any more: what comes would be read as the next one's answer, so it is closed.

@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway.adapter import Response
 from gateway.deadline import Clock
+from gateway.departures import Departures
 from gateway.errors import Disconnected, NotConnected, TimedOut
 from gateway.transport.addresses import Resolve, resolve
 from gateway.transport.connection import Connection
@@ -108,6 +109,7 @@ class LeanTransport:
                 self._resolve,
                 self._clock,
                 self._tls,
+                Departures(),
             )
         self._origins[url] = origin = Origin(url, self._wires)
         return origin

@@ -13,6 +13,7 @@ import msgspec
 from aiohappyeyeballs import start_connection
 
 from gateway.deadline import Clock
+from gateway.departures import Departures
 from gateway.errors import Misconfigured, NotConnected
 from gateway.transport.addresses import Addresses, Resolve
 from gateway.transport.connection import Connection
@@ -47,6 +48,8 @@ class Wires(msgspec.Struct, frozen=True):
     clock: Clock
     tls: ssl.SSLContext | None
     """None: `verifying`."""
+    departures: Departures
+    """Of all of them."""
 
 
 class Origin:
@@ -105,7 +108,7 @@ class Origin:
         wires, address = self._wires, ""
 
         def connection() -> Connection:
-            return Connection(self.pool, address, wires.max_answer, wires.loop, wires.clock)
+            return Connection(self.pool, address, wires.max_answer, wires.loop, wires.clock, wires.departures)
 
         try:
             address = sock.getpeername()[0]

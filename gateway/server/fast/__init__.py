@@ -5,7 +5,7 @@
                ▾ yes
              heads.py        what a plain head says; strict, and checked against llhttp by a test
              lane.py         decided before? (memo.py) ▸ credentials ▸ limit ▸ pipeline ▸ bytes ▸ a note
-             outbox.py       the bytes of all who were heard in one turn, written together
+             (gateway/departures.py: the bytes of all who were heard in one turn leave together)
 
 Whatever leaves here is, byte for byte, what the ordinary front would have said: a test drives both.
 """

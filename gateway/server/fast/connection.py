@@ -80,11 +80,15 @@ class FastEdge(Edge):
         """These bytes are the answer."""
         if self.transport is None:
             return
-        self._lane.outbox.put(self, answer, self._loop)
+        self._lane.departures.put(self._write, answer, self._loop)
         self._next_keepalive_close_time = self._loop.time() + IDLE
         if last:
-            self._lane.outbox.write()
+            self._lane.departures.leave()
             self.force_close()
+
+    def _write(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(answer)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._let_go()
@@ -103,7 +107,7 @@ class FastEdge(Edge):
         super()._process_keepalive()
 
     def _refuse(self, why: str) -> None:
-        self._lane.outbox.write()
+        self._lane.departures.leave()
         super()._refuse(why)
 
     # --- whose turn it is ---------------------------------------------------------------------------------------

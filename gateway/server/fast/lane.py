@@ -14,6 +14,7 @@ from yarl import URL
 from gateway.access import Access
 from gateway.asked import Asked, Caller
 from gateway.delivery import Call, Delivery, Headers
+from gateway.departures import Departures
 from gateway.events.attribution import Signer
 from gateway.plan import Plan
 from gateway.server import problems
@@ -21,7 +22,6 @@ from gateway.server.dressing import Dressing
 from gateway.server.fast.connection import NOT_OURS, NOT_WHOLE, TAKEN
 from gateway.server.fast.heads import CUT, END, MOST, Cut, Head, cut, read
 from gateway.server.fast.memo import Memo
-from gateway.server.fast.outbox import Outbox
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import HUNG_UP, request_id
 from gateway.telemetry.notes import Served
@@ -96,7 +96,7 @@ class Lane:
         self._said: dict[Headers, str] = {}
         self._plan: Plan | None = None
         self._open = True
-        self.outbox = Outbox()
+        self.departures = Departures()
         """Of all its connections."""
 
     def take(self, edge: FastEdge, data: bytes) -> int:
