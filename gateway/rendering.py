@@ -13,7 +13,7 @@ from gateway.asked import Asked
 from gateway.events.attribution import Signer, credentials
 from gateway.model.query import FacetScore, Item, Recommendations
 from gateway.model.wire import Answer, AnswerFacet, AnswerItem, Source
-from gateway.policies.cache import CachedAnswer, packed
+from gateway.policies.cache import CachedAnswer
 
 encoder: Final = msgspec.json.Encoder()
 RECOMMENDED: Final = ("items", "facets", "data")
@@ -32,12 +32,16 @@ def render(
     }
     etag = blake2b(b"".join(shown.values()), digest_size=12).hexdigest()
     return CachedAnswer(
-        body=encoder.encode(replace(answer, **shown)),
+        body=_exact(encoder.encode(replace(answer, **shown))),
         etag=f'W/"{etag}"',
-        ids=packed([item.id for item in said.items]),
         provider=provider,
         fallback=fallback,
     )
+
+
+def _exact(encoded: bytes) -> bytes:
+    """The same in as much memory as it takes: the encoder's own bytes keep the room that it had to grow."""
+    return bytes(memoryview(encoded))
 
 
 def answer_of(

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import tracemalloc
 from random import Random
+from sys import getsizeof
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.policies.cache import LARGEST, AnswerCache, CachedAnswer, CacheSettings, Caching, _size, packed
+from gateway.policies.cache import LARGEST, AnswerCache, CachedAnswer, CacheSettings, Caching, _size
 from gateway.policies.drops import REMEMBERED, Drops
+from gateway.rendering import _exact, encoder
 from tests.clock import FakeClock
 
 MiB = 2**20
 ALL = Caching.model_validate({"ttl": "20s", "stale_while_revalidate": "1m", "stale_if_error": "24h"})
 
 
-def answer(body: bytes = b"{}", items: tuple[str, ...] = ("i1",)) -> CachedAnswer:
-    return CachedAnswer(body, 'W/"x"', packed(items), "someone")
+def answer(body: bytes = b"{}") -> CachedAnswer:
+    return CachedAnswer(body, 'W/"x"', "someone")
 
 
 class Bench:
@@ -144,13 +147,30 @@ def test_the_bound_is_honest() -> None:
         cache = AnswerCache(64 * MiB, FakeClock(), Random(1))
         before = tracemalloc.get_traced_memory()[0]
         for n in range(count):
-            ids = tuple(f"item-{n}-{i}" for i in range(10))
-            one = CachedAnswer(b"x" * (length + n % 2), f'W/"{n}"', packed(ids), "someone")
+            one = CachedAnswer(b"x" * (length + n % 2), f'W/"{n}"', "someone")
             cache.store(n.to_bytes(16, "big"), one, ALL, "home", b"subject-%d" % n, asked_at=0)
         allocated = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         assert len(cache) == count
         assert allocated <= cache.bytes <= 2 * allocated
+
+
+def test_an_encoded_answer_takes_no_more_memory_than_it_is_long() -> None:
+    """What is counted is its length; the encoder's own bytes take up to half as much again."""
+    value = [{"id": f"item-{n}"} for n in range(40)]
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = [_exact(encoder.encode(value)) for _ in range(1000)]
+    allocated = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert allocated <= sum(map(getsizeof, kept)) * 1.05
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), max_size=12))
+def test_an_answers_items_are_those_of_its_body(ids: list[str]) -> None:
+    items = [{"rank": n, "id": id_, "properties": {"id": "another"}} for n, id_ in enumerate(ids)]
+    assert answer(msgspec.json.encode({"placement": "p", "items": items, "data": [{"id": 1}]})).items == ids
+    assert answer(msgspec.json.encode({"facets": [{"name": "genre"}]})).items == []
 
 
 def test_the_longest_unused_leaves_first() -> None:
@@ -166,7 +186,7 @@ def test_the_longest_unused_leaves_first() -> None:
 
 def test_one_large_answer_drives_out_as_many_small_ones_as_it_must() -> None:
     bench = Bench(max_bytes=100_000)
-    for n in range(200):
+    for n in range(300):
         bench.put(b"%d" % n)
     small = bench.cache.bytes // len(bench.cache)
     before = len(bench.cache)

@@ -15,7 +15,7 @@ import pytest
 from gateway import second_level
 from gateway.asked import subject_of
 from gateway.model.activity import Event, EventItem
-from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, packed
+from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
 from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry
 from gateway.state.store import StoreError
@@ -29,7 +29,7 @@ ANN = subject_of("ann")
 
 
 def answer(text: str = "body") -> CachedAnswer:
-    return CachedAnswer(text.encode() + b"\x00\xff", 'W/"e"', packed(("a", "ü")), "vendor")
+    return CachedAnswer(text.encode() + b"\x00\xff", 'W/"e"', "vendor")
 
 
 @pytest.fixture(autouse=True)
