@@ -1,7 +1,7 @@
 """What happens is noted as it happens, in almost no time; what is told of it is made later, in batches.
 
 front, pipeline, provider ──note()──▸ Notes (bounded; what finds no place is counted)
-                                        └─ every 0.1 s, and before a scrape ─▸ readers
+                                        └─ every 0.02 s, and before a scrape ─▸ readers
                                              counting.py   /metrics
                                              lately.py     /ui, told as in recent.py
                                              lines.py      lines in the log ─▸ writing.py, a thread

@@ -18,7 +18,7 @@ Durations are in seconds. Names and labels of HTTP follow OpenTelemetry's semant
 with `gateway_`. Label values are words of the configuration, of the route table or of the gateway itself, and a
 vendor's statuses: whatever callers send makes no new series.
 
-What happened is counted as its notes are read, every 0.1 s and before each scrape. A series appears when there is
+What happened is counted as its notes are read, every 0.02 s and before each scrape. A series appears when there is
 something to count; retries, throttles, duplicates, drift and changes of breakers stand at 0 from the start, so
 that their first time shows as an increase. Several processes (`server.workers`) are shown as one: counters and
 histograms are added, gauges as the last column says.
