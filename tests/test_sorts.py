@@ -55,7 +55,7 @@ def calls(draw: st.DrawFn) -> Call:
         asked = Asked(place, arm, None, "for_you", question, {}, None, False, (), b"", b"", question)
     if draw(st.booleans()):
         provider = draw(st.sampled_from([None, "v"]))
-        answer = CachedAnswer(b"", "", b"", provider, draw(st.booleans()))
+        answer = CachedAnswer(b"", "", provider, draw(st.booleans()))
     return Call(
         "recommend", {}, asked=asked, answer=answer, provider=draw(st.sampled_from([None, "v", "w"])),
         exposed=draw(st.booleans()), explain=draw(st.booleans()), pinned=draw(st.sampled_from([None, "v"])),

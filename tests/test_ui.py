@@ -54,7 +54,7 @@ def asked_for(placement: str = "home", arm: str | None = "control", *, cached: b
 
 
 def answered(provider: str | None, *, fallback: bool = False, ms: float = 10, **more: Any) -> Served:
-    answer = CachedAnswer(b"{}", "e", b"", provider, fallback)
+    answer = CachedAnswer(b"{}", "e", provider, fallback)
     call = Call(
         "recommend", {}, asked=more.pop("asked", asked_for()), answer=answer, cache_status="gateway; fwd=miss"
     )

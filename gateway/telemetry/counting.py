@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -17,7 +16,7 @@ from gateway.telemetry import families
 from gateway.telemetry.lists import Lists
 from gateway.telemetry.notes import Called, Exchange, Note, Round, Served, Shadowed, Unknown
 from gateway.telemetry.outcomes import HUNG_UP, OTHER_METHOD
-from gateway.telemetry.sorts import Sort, Sorts, Told, told_of
+from gateway.telemetry.sorts import Sort, Sorts, Told, Took, told_of
 from gateway.telemetry.tallies import Counts, Distribution
 
 OTHER: Final = OTHER_METHOD
@@ -58,6 +57,7 @@ class Counting:
         self.shadows = Counts(families.SHADOWS)
         self.shadow_overlap = Distribution(families.SHADOW_OVERLAP)
         self.shadow_duration = Distribution(families.SHADOW_DURATION)
+        self._took = Took()
         self._routes: dict[str, set[str]] = {}
         self._places: dict[str, tuple[str, int]] = {}
         self._words: dict[type[ProviderError], str] = {}
@@ -70,8 +70,8 @@ class Counting:
         }
 
     def read(self, notes: Sequence[Note]) -> None:
-        """Count what happened. What is the same of many requests is looked at once."""
-        count, took = self._count, defaultdict[Sort, list[float]](list)
+        """Count what happened. What is the same of many requests is looked at once, when it is shown."""
+        count, took = self._count, self._took
         for note in notes:
             if type(note) is not Served:
                 count[type(note)](note)
@@ -80,11 +80,13 @@ class Counting:
             took[sort].append(note.ended - note.started)
             if sort.batch or sort.problem == RATE_LIMITED:
                 self._look_closer(note, sort)
-        for sort, seconds in took.items():
-            self._count_served(sort, seconds)
+        took.notes += len(notes)
+        if took.full:
+            self._count_taken()
 
     def all(self) -> Iterator[Counts | Distribution]:
         """Every family."""
+        self._count_taken()
         return (one for one in vars(self).values() if isinstance(one, Counts | Distribution))
 
     def welcome(self, provider: str, adapter: str) -> None:
@@ -99,6 +101,10 @@ class Counting:
                 self.breaker_changes.begin((provider, operations, state))
 
     # --- requests of callers
+    def _count_taken(self) -> None:
+        for sort, seconds in self._took.taken():
+            self._count_served(sort, seconds)
+
     def _count_served(self, sort: Sort, seconds: list[float]) -> None:
         """So many of one sort."""
         self.server.observe_all((sort.method, sort.route, sort.status, _error(sort)), seconds)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from gateway.explaining import attempt_told
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
 from gateway.telemetry.outcomes import HUNG_UP, cache_word, known_method
 from gateway.telemetry.recent import ENDS, MOST, Fault, Flow, Recent, Shade, Trouble
-from gateway.telemetry.sorts import Sort, Sorts, Told, told_of
+from gateway.telemetry.sorts import Sort, Sorts, Told, Took, told_of
 
 WIDTH: Final = 10
 """Seconds of one bucket."""
@@ -58,6 +58,7 @@ class Lately:
         self.clock = clock
         self._wall = wall
         self._buckets: deque[_Bucket] = deque(maxlen=BUCKETS)
+        self._took = Took()
         self._last: dict[tuple[str, str], tuple[float, str, str | None]] = {}
         self._troubles: OrderedDict[tuple[Any, ...], Trouble] = OrderedDict()
         self._unanswered: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
@@ -69,8 +70,8 @@ class Lately:
         }
 
     def read(self, notes: Sequence[Note]) -> None:
-        """Count what happened. What is the same of many requests is looked at once."""
-        bucket, readers, took = self._bucket(), self._readers, defaultdict[Sort, list[float]](list)
+        """Count what happened. What is the same of many requests is looked at once, before it is told."""
+        bucket, readers, took = self._bucket(), self._readers, self._took
         for note in notes:
             if type(note) is Served:
                 sort = note.sort or self._sorts.of(note)
@@ -79,9 +80,9 @@ class Lately:
                     self._look_closer(bucket, note, sort)
             elif (reader := readers.get(type(note))) is not None:
                 reader(bucket, note)
-        for sort, seconds in took.items():
-            if sort.told is not None and not sort.batch and sort.status != HUNG_UP:
-                _answered(bucket, sort.told, seconds, sort.status)
+        took.notes += len(notes)
+        if took.full:
+            self._count_taken()
 
     def _tick(self) -> int:
         return int(self.clock() // WIDTH)
@@ -89,10 +90,17 @@ class Lately:
     def _bucket(self) -> _Bucket:
         tick = self._tick()
         if not self._buckets or self._buckets[-1].tick < tick:
+            self._count_taken()
             self._buckets.append(_Bucket(tick))
         return self._buckets[-1]
 
     # --- requests of callers
+    def _count_taken(self) -> None:
+        """They are of the last bucket."""
+        for sort, seconds in self._took.taken():
+            if sort.told is not None and not sort.batch and sort.status != HUNG_UP:
+                _answered(self._buckets[-1], sort.told, seconds, sort.status)
+
     def _look_closer(self, bucket: _Bucket, served: Served, sort: Sort) -> None:
         """What is not of the sort: the parts of a batch, and whose trace a problem is of."""
         if sort.problem is not None:
@@ -156,6 +164,7 @@ class Lately:
     # --- telling
     def told(self) -> Recent:
         """What is known at this moment."""
+        self._count_taken()
         tick, recent = self._tick(), Recent(problems=[*reversed(self._troubles.values())])
         for bucket in self._buckets:
             age = tick - bucket.tick

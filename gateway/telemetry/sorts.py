@@ -1,6 +1,7 @@
 """Requests of one sort: the same in all that is told of them, but for when they were and whose trace they are of.
 
-    Served ─▸ Sorts.of ─▸ Sort ─▸ PerSort: what a reader made for it once (the text of a line, a span's values)
+    Served ─▸ Sorts.of ─▸ Sort ─┬▸ PerSort: what a reader made for it once (the text of a line, a span's values)
+                                └▸ Took: how long its requests took, until somebody asks
 
 There are few sorts and many requests: whoever reads notes makes words for a sort and adds numbers for a request.
 Names in a sort are those of the configuration, and templates: so there is a bound, and one (MOST) for surprises.
@@ -8,6 +9,7 @@ Names in a sort are those of the configuration, and templates: so there is a bou
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -19,6 +21,9 @@ from gateway.telemetry.outcomes import METHODS, OTHER_METHOD, counted_outcome
 
 MOST: Final = 4096
 """Sorts that are remembered. Beyond them all are forgotten and found again."""
+
+GATHERED: Final = 2048
+"""Notes whose durations wait until somebody asks."""
 
 T = TypeVar("T")
 
@@ -115,6 +120,30 @@ def _told(call: Call) -> tuple[Any, ...]:
     cached, name = placement.caching is not None, placement.name
     kind, arm, ops = asked.kind, asked.arm.name, call.explain or call.pinned is not None
     return (call.provider, cache, answered, answerer, fallback, name, kind, arm, cached, experiment, phase, ops)
+
+
+class Took(defaultdict[Sort, list[float]]):
+    """Seconds that requests took, by their sort, over several readings: a sort is looked at once for all of them.
+
+    With a hundred placements a hundred sorts are in each reading, and looking at each would be most of its cost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(list)
+        self.notes = 0
+        """Read since it was last empty."""
+
+    @property
+    def full(self) -> bool:
+        """Is it time to tell of them, though nobody asks?"""
+        return self.notes >= GATHERED
+
+    def taken(self) -> list[tuple[Sort, list[float]]]:
+        """All of them, and nothing is left."""
+        taken = list(self.items())
+        self.clear()
+        self.notes = 0
+        return taken
 
 
 class PerSort(dict[Sort, T]):
