@@ -24,7 +24,7 @@ from gateway.telemetry.lately import Lately
 from gateway.telemetry.lines import Line, Lines
 from gateway.telemetry.notes import Served
 from gateway.telemetry.outcomes import cache_word, counted_outcome
-from gateway.telemetry.sorts import PerSort, Sorts
+from gateway.telemetry.sorts import GATHERED, PerSort, Sorts
 from gateway.telemetry.tallies import Distribution
 from gateway.telemetry.trace import Trace
 from tests.clock import FakeClock
@@ -83,6 +83,7 @@ def test_counts_of_many_are_those_of_each(served: list[Served]) -> None:
     together.read(served)
     for one in served:
         alone.read([one])
+        alone.all()  # counts it
     for ours, theirs in zip(together.all(), alone.all(), strict=True):
         assert ours.by_labels.keys() == theirs.by_labels.keys()
         for labels, counted in theirs.by_labels.items():
@@ -96,7 +97,20 @@ def test_what_people_see_of_many_is_what_they_see_of_each(served: list[Served]) 
     together.read(served)
     for one in served:
         alone.read([one])
+        alone.told()  # counts it
     assert together.told() == alone.told()
+
+
+def test_what_waits_to_be_counted_is_bounded() -> None:
+    """Nobody may ever ask."""
+    served = Served("GET", "/v1/x", 200, 1.0, 2.0, Trace(), None)
+    counting, lately = Counting(Sorts()), Lately(Sorts(), FakeClock())
+    for _ in range(30):
+        counting.read([served] * 100)
+        lately.read([served] * 100)
+    for one in (counting, lately):
+        assert sum(map(len, one._took.values())) < GATHERED
+    assert sum(counting.server.by_labels["GET", "/v1/x", 200, ""][:-1]) >= GATHERED
 
 
 @given(st.lists(st.floats(0, 20) | st.sampled_from(SECONDS), min_size=1))

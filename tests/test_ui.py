@@ -179,6 +179,16 @@ def test_a_minute_and_five_minutes_pass() -> None:
     assert len(lately._buckets) == BUCKETS
 
 
+def test_what_happened_is_told_of_its_own_minute_though_nobody_asked_then() -> None:
+    clock = FakeClock()
+    lately = Lately(Sorts(), clock, clock)
+    lately.read([answered("a"), answered("a")])
+    clock.passes(WIDTH * NOW)
+    recent = told(clock, answered("b"), lately=lately)
+    assert recent.now["home"]["control"].answered == {"b": 1}
+    assert recent.lately["home"]["control"].answered == {"a": 2, "b": 1}
+
+
 def test_several_processes_are_told_as_one() -> None:
     clock = FakeClock()
     trace = Trace()
