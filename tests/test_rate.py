@@ -48,24 +48,23 @@ def test_whoever_keeps_to_the_rate_is_never_refused(per_second: float, burst: in
 
 
 @given(rates, bursts, st.integers(0, 60), st.floats(0, 20))
-def test_remaining_says_how_many_would_go(per_second: float, burst: int, spent: int, pause: float) -> None:
+def test_its_state_says_how_many_would_go(per_second: float, burst: int, spent: int, pause: float) -> None:
     rate = Rate(per_second, burst)
     for _ in range(spent):
         rate.admit(1000.0)
     now = 1000.0 + pause
-    said, a_moment_later = rate.remaining(now), rate.remaining(now + 1e-6)
+    said, a_moment_later = rate.state(now)[0], rate.state(now + 1e-6)[0]
     admitted = sum(rate.admit(now) == 0 for _ in range(burst + 1))
     assert 0 <= said <= admitted <= a_moment_later <= burst
 
 
 def test_headers_of_a_burst() -> None:
     rate = Rate(10, 5)
-    assert (rate.burst, rate.remaining(0), rate.reset(0)) == (5, 5, 0)
+    assert (rate.burst, rate.state(0)) == (5, (5, 0))
     rate.admit(0)
     rate.admit(0)
-    assert rate.remaining(0) == 3
-    assert rate.reset(0) == pytest.approx(0.2)
-    assert (rate.remaining(0.1), rate.remaining(0.25)) == (4, 5)
+    assert rate.state(0) == (3, pytest.approx(0.2))
+    assert (rate.state(0.1)[0], rate.state(0.25)[0]) == (4, 5)
 
 
 def test_the_default_burst_is_what_comes_in_a_second() -> None:

@@ -38,9 +38,8 @@ class Limit:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """What is said of it with every answer."""
-        now = self._clock()
-        left, all_regained = self._rate.remaining(now), ceil(self._rate.reset(now))
-        return ("RateLimit-Policy", self.policy), ("RateLimit", f'"default";r={left};t={all_regained}')
+        left, seconds = self._rate.state(self._clock())
+        return ("RateLimit-Policy", self.policy), ("RateLimit", f'"default";r={left};t={ceil(seconds)}')
 
 
 def quota_of(per_second: float) -> tuple[int, int]:

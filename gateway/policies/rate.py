@@ -61,10 +61,9 @@ class Rate:
         self._regained = max(self._regained, now) + cost * self._each
         return 0.0
 
-    def remaining(self, now: float) -> int:
-        """How many would go at once."""
-        return max(0, int(self._burst - self.reset(now) * self.per_second + ROUNDING * self.per_second))
-
-    def reset(self, now: float) -> float:
-        """Seconds until everything is regained."""
-        return max(0.0, self._regained - now)
+    def state(self, now: float) -> tuple[int, float]:
+        """How many would go at once, and seconds until everything is regained."""
+        spent = self._regained - now
+        if spent <= 0:
+            return self._burst, 0.0
+        return max(0, int(self._burst - (spent - ROUNDING) * self.per_second)), spent
