@@ -17,21 +17,33 @@ Write = Callable[[bytes], None]
 
 
 class Departures:
-    """Of one event loop."""
+    """Of one event loop. Who was alone in the last turn is taken to be alone in this one, and does not wait."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_came", "_many", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Write, bytes]] = []
+        self._came = 0
+        self._many = False
 
     def put(self, write: Write, data: bytes, loop: asyncio.AbstractEventLoop) -> None:
-        """Have it written with those of the others."""
-        if not self._waiting:
-            loop.call_soon(self.leave)
-        self._waiting.append((write, data))
+        """Have it written, with those of the others."""
+        if not self._came:
+            loop.call_soon(self._end)
+        self._came += 1
+        if self._many:
+            self._waiting.append((write, data))
+        else:
+            write(data)
 
     def leave(self) -> None:
         """All that wait, now: somebody is about to write to one of these connections himself, or to close it."""
         waiting, self._waiting = self._waiting, []
         for write, data in waiting:
             write(data)
+
+    def _end(self) -> None:
+        """Of a turn."""
+        self._many = self._came > 1
+        self._came = 0
+        self.leave()

@@ -351,6 +351,61 @@ async def test_what_is_plain_does_not_reach_aiohttp(
     assert reached == [events + plain[0][:-3], plain[0][-3:]]
 
 
+class Caller(asyncio.Transport):
+    """Says the next thing as soon as an answer is there: sooner than aiohttp waits for it."""
+
+    def __init__(self, edge: connection.FastEdge, pieces: list[bytes]) -> None:
+        super().__init__()
+        self._edge = edge
+        self._pieces = pieces
+        self.heard = b""
+        self.content = asyncio.Event()
+
+    def say(self) -> None:
+        if self._pieces:
+            self._edge.data_received(self._pieces.pop(0))
+        else:
+            self.content.set()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.heard += bytes(data)
+        if self.heard.endswith(b"}"):
+            asyncio.get_running_loop().call_soon(self.say)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+async def test_the_next_request_is_the_lanes_however_soon_it_comes(
+    ports: tuple[int, int, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that was aiohttp's made the next one aiohttp's, and so on while there is much to do."""
+    reached: list[bytes] = []
+    passed = connection.FastEdge._pass_on
+
+    def noting(self: connection.FastEdge, data: bytes) -> None:
+        reached.append(data)
+        passed(self, data)
+
+    monkeypatch.setattr(connection.FastEdge, "_pass_on", noting)
+    _, _, shop = ports
+    plain, events = message(b'{"placement":"default","count":1}'), message(b'{"events":[]}', target=b"/v1/events")
+    runner = Runner(Front(shop.runtime).app(), drain=1)
+    await runner.setup()
+    edge = runner.server()
+    caller = Caller(edge, [plain, events, plain, events, plain])
+    edge.connection_made(caller)
+    caller.say()  # before aiohttp waits for the first time
+    async with asyncio.timeout(PATIENCE):
+        await caller.content.wait()
+    assert reached == [events, events]
+    assert re.findall(rb"HTTP/1.1 (\d+)", caller.heard) == [b"200", b"422", b"200", b"422", b"200"]
+    edge.connection_lost(None)
+    await runner.cleanup()
+
+
 async def test_pipelined_while_one_is_asked(ports: tuple[int, int, World]) -> None:
     """Bytes that come while the lane waits for a provider: answered after it, in order."""
     fast, _, shop = ports
