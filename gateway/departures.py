@@ -10,6 +10,7 @@ take a tenth less CPU and translated ones a fifth; nobody waits longer than the 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 Write = Callable[[bytes], None]
@@ -22,7 +23,7 @@ class Departures:
     __slots__ = ("_came", "_many", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Write, bytes]] = []
+        self._waiting: deque[tuple[Write, bytes]] = deque()
         self._came = 0
         self._many = False
 
@@ -38,9 +39,14 @@ class Departures:
 
     def leave(self) -> None:
         """All that wait, now: somebody is about to write to one of these connections himself, or to close it."""
-        waiting, self._waiting = self._waiting, []
-        for write, data in waiting:
-            write(data)
+        waiting = self._waiting
+        try:
+            while waiting:
+                write, data = waiting.popleft()
+                write(data)
+        finally:
+            if waiting:  # a connection's own trouble is told by the loop, and must not cost the others theirs
+                self.leave()
 
     def _end(self) -> None:
         """Of a turn."""

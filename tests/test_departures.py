@@ -70,6 +70,23 @@ def test_before_somebody_else_writes_all_leave() -> None:
     assert bench.written == [b"a", b"b", b"c"], "once"
 
 
+def test_one_that_cannot_be_written_to_costs_nobody_his() -> None:
+    bench = Bench()
+    bench.put(b"a", b"b")
+    bench.loop.turn()
+
+    def broken(data: bytes) -> None:
+        raise RuntimeError(data)
+
+    bench.put(b"c")
+    for _ in range(2):
+        bench.departures.put(broken, b"x", bench.loop)
+        bench.put(b"d")
+    with pytest.raises(RuntimeError):
+        bench.loop.turn()
+    assert bench.written == [b"a", b"b", b"c", b"d", b"d"]
+
+
 @pytest.mark.parametrize("many", [False, True])
 async def test_in_a_loop(many: bool) -> None:
     departures, written, loop = Departures(), list[bytes](), asyncio.get_running_loop()
