@@ -164,10 +164,11 @@ Written by `python -m tests.benchmarks`; what is compared with what: `tests/benc
 {tables(found)}
 ## How to read it
 
-* Medians over rounds ({setting.rounds}, each {setting.seconds:g} s), {setting.connections} connections; a ratio or
-  a difference is the median of those within a round. Each request has another traceparent and id; one in ten is
-  sampled. *gateway*: an API key, its rate, metrics, a log line for each request, traces. *all off*: metrics alone.
-  nginx logs and counts nothing.
+* Medians over rounds ({setting.rounds}, each {setting.seconds:g} s; three times as many, each 1 s, of
+  *What is switched on* and *One of each, or many*), {setting.connections} connections; a ratio or a difference is
+  the median of those within a round. Each request has another traceparent and id; one in ten is sampled.
+  *gateway*: an API key, its rate, metrics, a log line for each request, traces. *all off*: metrics
+  alone. nginx logs and counts nothing.
 * p50 and p99 are those of a server at its limit. A core of load that is busy all the time is a limit, too; the CPU
   time per request (user and system, what is written and exported after the load included) knows nothing of either.
 * The interpreter counts: one that was built with a profile (Debian's, the image's) takes a quarter less for a
