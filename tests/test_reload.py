@@ -446,6 +446,8 @@ class Footprint:
 
 async def footprint(shop: World, through: Mapping[str, Relay]) -> Footprint:
     """What stays: requests and renewals come and go, so of several looks at them the least counts."""
+    shop.metrics()  # durations wait to be counted until somebody looks
+    shop.runtime.lately.told()
     found = Footprint(shop, through)
     for _ in range(20):
         await asyncio.sleep(0.02)

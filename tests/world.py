@@ -289,7 +289,7 @@ async def world(
     more = dict(more or {})
     async with AsyncExitStack() as stack:
         calls: Counter[tuple[str, str]] = Counter()
-        moments = {name: deque[float](maxlen=1000) for name in NAMES}
+        moments = {name: deque[float](maxlen=200) for name in NAMES}
         vendors: dict[str, str] = {}
         worlds: list[World] = []
         for name, app in zip(NAMES, frame.build(frame.NAMES, throttle, time.time).values(), strict=False):
