@@ -314,10 +314,9 @@ async def test_what_is_wrong_behind_a_body_does_not_cost_it_its_answer(ports: tu
     assert said == settled(await exchange(ordinary, pieces))
 
 
-async def test_what_is_plain_does_not_reach_aiohttp(
-    ports: tuple[int, int, World], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else the test above would compare the ordinary front with itself."""
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the fast front passes on to aiohttp, piece by piece."""
     reached: list[bytes] = []
     passed = connection.FastEdge._pass_on
 
@@ -326,6 +325,11 @@ async def test_what_is_plain_does_not_reach_aiohttp(
         passed(self, data)
 
     monkeypatch.setattr(connection.FastEdge, "_pass_on", noting)
+    return reached
+
+
+async def test_what_is_plain_does_not_reach_aiohttp(ports: tuple[int, int, World], reached: list[bytes]) -> None:
+    """Else the test above would compare the ordinary front with itself."""
     fast, _, _ = ports
     plain = [
         message(b'{"placement":"fresh","count":1}', b"X-Request-Id: a", b"traceparent: 00-b"),
@@ -379,17 +383,9 @@ class Caller(asyncio.Transport):
 
 
 async def test_the_next_request_is_the_lanes_however_soon_it_comes(
-    ports: tuple[int, int, World], monkeypatch: pytest.MonkeyPatch
+    ports: tuple[int, int, World], reached: list[bytes]
 ) -> None:
     """Else one that was aiohttp's made the next one aiohttp's, and so on while there is much to do."""
-    reached: list[bytes] = []
-    passed = connection.FastEdge._pass_on
-
-    def noting(self: connection.FastEdge, data: bytes) -> None:
-        reached.append(data)
-        passed(self, data)
-
-    monkeypatch.setattr(connection.FastEdge, "_pass_on", noting)
     _, _, shop = ports
     plain, events = message(b'{"placement":"default","count":1}'), message(b'{"events":[]}', target=b"/v1/events")
     runner = Runner(Front(shop.runtime).app(), drain=1)
