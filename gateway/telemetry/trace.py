@@ -65,13 +65,10 @@ class Trace(msgspec.Struct, eq=False, gc=False):
 
     def kept(self, share: float) -> bool:
         """Are its spans exported? As the caller decided, else so many of all (0..1); decided once."""
-        kept = self._kept
-        if kept is None:
-            if self._trace is None:
-                self._read()
-            given = self.given
-            self._kept = kept = self.within(share) if given is None else given[54] in _ODD
-        return kept
+        if self._kept is None:
+            sampled = self.sampled
+            self._kept = self.within(share) if sampled is None else sampled
+        return self._kept
 
     def within(self, share: float) -> bool:
         """Is it among this share (0..1) of all traces? By its id alone, so that all who are asked agree.
