@@ -57,7 +57,7 @@ class Counting:
         self.shadows = Counts(families.SHADOWS)
         self.shadow_overlap = Distribution(families.SHADOW_OVERLAP)
         self.shadow_duration = Distribution(families.SHADOW_DURATION)
-        self._took = Took()
+        self._took = Took(self._count_served)
         self._routes: dict[str, set[str]] = {}
         self._places: dict[str, tuple[str, int]] = {}
         self._words: dict[type[ProviderError], str] = {}
@@ -80,13 +80,11 @@ class Counting:
             took[sort].append(note.ended - note.started)
             if sort.batch or sort.problem == RATE_LIMITED:
                 self._look_closer(note, sort)
-        took.notes += len(notes)
-        if took.full:
-            self._count_taken()
+        took.noted(len(notes))
 
     def all(self) -> Iterator[Counts | Distribution]:
         """Every family."""
-        self._count_taken()
+        self._took.tell()
         return (one for one in vars(self).values() if isinstance(one, Counts | Distribution))
 
     def welcome(self, provider: str, adapter: str) -> None:
@@ -101,10 +99,6 @@ class Counting:
                 self.breaker_changes.begin((provider, operations, state))
 
     # --- requests of callers
-    def _count_taken(self) -> None:
-        for sort, seconds in self._took.taken():
-            self._count_served(sort, seconds)
-
     def _count_served(self, sort: Sort, seconds: list[float]) -> None:
         """So many of one sort."""
         self.server.observe_all((sort.method, sort.route, sort.status, _error(sort)), seconds)

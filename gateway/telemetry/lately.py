@@ -58,7 +58,7 @@ class Lately:
         self.clock = clock
         self._wall = wall
         self._buckets: deque[_Bucket] = deque(maxlen=BUCKETS)
-        self._took = Took()
+        self._took = Took(self._count_served)
         self._last: dict[tuple[str, str], tuple[float, str, str | None]] = {}
         self._troubles: OrderedDict[tuple[Any, ...], Trouble] = OrderedDict()
         self._unanswered: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
@@ -80,9 +80,7 @@ class Lately:
                     self._look_closer(bucket, note, sort)
             elif (reader := readers.get(type(note))) is not None:
                 reader(bucket, note)
-        took.notes += len(notes)
-        if took.full:
-            self._count_taken()
+        took.noted(len(notes))
 
     def _tick(self) -> int:
         return int(self.clock() // WIDTH)
@@ -90,16 +88,15 @@ class Lately:
     def _bucket(self) -> _Bucket:
         tick = self._tick()
         if not self._buckets or self._buckets[-1].tick < tick:
-            self._count_taken()
+            self._took.tell()
             self._buckets.append(_Bucket(tick))
         return self._buckets[-1]
 
     # --- requests of callers
-    def _count_taken(self) -> None:
-        """They are of the last bucket."""
-        for sort, seconds in self._took.taken():
-            if sort.told is not None and not sort.batch and sort.status != HUNG_UP:
-                _answered(self._buckets[-1], sort.told, seconds, sort.status)
+    def _count_served(self, sort: Sort, seconds: list[float]) -> None:
+        """So many of one sort, which are of the last bucket."""
+        if sort.told is not None and not sort.batch and sort.status != HUNG_UP:
+            _answered(self._buckets[-1], sort.told, seconds, sort.status)
 
     def _look_closer(self, bucket: _Bucket, served: Served, sort: Sort) -> None:
         """What is not of the sort: the parts of a batch, and whose trace a problem is of."""
@@ -164,7 +161,7 @@ class Lately:
     # --- telling
     def told(self) -> Recent:
         """What is known at this moment."""
-        self._count_taken()
+        self._took.tell()
         tick, recent = self._tick(), Recent(problems=[*reversed(self._troubles.values())])
         for bucket in self._buckets:
             age = tick - bucket.tick

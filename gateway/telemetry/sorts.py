@@ -128,22 +128,24 @@ class Took(defaultdict[Sort, list[float]]):
     With a hundred placements a hundred sorts are in each reading, and looking at each would be most of its cost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Sort, list[float]], None]) -> None:
         super().__init__(list)
-        self.notes = 0
-        """Read since it was last empty."""
+        self._tell = tell
+        self._notes = 0
 
-    @property
-    def full(self) -> bool:
-        """Is it time to tell of them, though nobody asks?"""
-        return self.notes >= GATHERED
+    def noted(self, notes: int) -> None:
+        """So many more notes were read: told of once there are enough, though nobody asks."""
+        self._notes += notes
+        if self._notes >= GATHERED:
+            self.tell()
 
-    def taken(self) -> list[tuple[Sort, list[float]]]:
-        """All of them, and nothing is left."""
+    def tell(self) -> None:
+        """Of all of them, and nothing is left."""
         taken = list(self.items())
         self.clear()
-        self.notes = 0
-        return taken
+        self._notes = 0
+        for sort, seconds in taken:
+            self._tell(sort, seconds)
 
 
 class PerSort(dict[Sort, T]):
