@@ -18,7 +18,8 @@ Write = Callable[[bytes], None]
 
 
 class Departures:
-    """Of one event loop. Who was alone in the last turn is taken to be alone in this one, and does not wait."""
+    """Of all connections of one owner: the callers of a listener, a provider's. Who was alone in the last turn is
+    taken to be alone in this one, and does not wait."""
 
     __slots__ = ("_came", "_many", "_waiting")
 
