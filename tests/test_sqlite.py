@@ -78,6 +78,15 @@ async def test_an_older_file_is_brought_up_to_date(file: Path) -> None:
         await store.close()
 
 
+async def test_who_begins_to_write_a_new_file_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says "locked" at once to who changes the journal meanwhile."""
+    file.parent.mkdir()
+    using = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    using.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(time, "sleep", lambda _: using.close())
+    await (await SqliteStore.open(str(file))).close()
+
+
 async def test_a_newer_file_is_left_alone(file: Path) -> None:
     file.parent.mkdir()
     newer = sqlite3.connect(file)
