@@ -9,9 +9,10 @@ good an answer still is, is for the local cache to say, by the placement's prese
 Drops need no clock. Everything that can be dropped (all answers, a placement's, a user's) has a mark in the store
 that a drop changes; a user's changes in the very change that accepts the user's event. An answer is kept with the
 marks that were read before the providers were asked, and holds as long as they are the same: one that was asked
-for before a drop and arrives after it holds no more. Drops of all and of placements are looked for twice a second,
-for the local cache; a user's it hears as ever (`gateway.events.hearing`). Before the first such look nothing is
-shared: the look also tells the store that it has marks to change.
+for before a drop and arrives after it holds no more. Drops of all and of placements are looked for when
+the shelf's bell rings, and twice a second, as a ring may be lost, for the local cache; a user's it hears as ever
+(`gateway.events.hearing`). Before the first such look nothing is shared: the look also tells the store that it has
+marks to change.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import structlog
 from gateway.deadline import Clock
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
 from gateway.state.kept import StoreError
+from gateway.state.news import Bell
 
 BOUND: Final = 0.03
 """Seconds that an answer may be looked for."""
@@ -57,6 +59,9 @@ class Shelf(Protocol):
 
     async def answers_dropped(self) -> Mapping[str, bytes]:
         """The marks of placements, and of all under the empty name. Also says that answers are shared here."""
+
+    def bell(self) -> Bell:
+        """Rung when such a mark has changed; a ring may be lost."""
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -155,17 +160,19 @@ class SecondLevel:
             self._some.clear()
 
     async def _follow(self, cache: AnswerCache) -> None:
-        well = True
+        well, bell = True, self._shelf.bell()
         while True:
-            if self.on:
-                try:
+            try:
+                if self.on:
                     await self.look(cache)
-                    well = True
-                except StoreError as error:
-                    if well:  # once for each outage
-                        log.warning("answers are not shared now", error=str(error))
-                    well = False
-            await self._sleep(LOOK)
+            except StoreError as error:
+                if well:  # once for each outage
+                    log.warning("answers are not shared now", error=str(error))
+                well = False
+                await self._sleep(LOOK)  # however often it rings
+            else:
+                well = True
+                await bell.wait(LOOK)
 
     async def look(self, cache: AnswerCache) -> None:
         """Drop here what was dropped anywhere since the last look. Raises StoreError."""

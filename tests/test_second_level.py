@@ -18,6 +18,7 @@ from gateway.model.activity import Event, EventItem
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
 from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry
+from gateway.state.news import Bell
 from gateway.state.store import StoreError
 from gateway.state.valkey import ValkeyStore
 from tests.clock import FakeClock
@@ -236,6 +237,9 @@ class Hanging:
 
     async def answers_dropped(self) -> Mapping[str, bytes]:
         return {}
+
+    def bell(self) -> Bell:
+        return Bell()
 
 
 async def test_nobody_waits_longer_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

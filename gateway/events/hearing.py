@@ -1,7 +1,7 @@
 """What this process hears through the store: whose cached answers hold no more, and which items are hidden.
 
-Once every half second, so that what another process accepted has effect here within a second. One process of
-all sweeps what the retention has ended for.
+Looked for every half second, so that what another process accepted has effect here within a second; and at once
+where the store rings (Valkey, by publish/subscribe). One process of all sweeps what the retention has ended for.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Hearing:
 
     async def run(self) -> None:
         """Until cancelled."""
+        bell = self._store.bell()
         while True:
             try:
                 await self.hear()
@@ -70,7 +71,9 @@ class Hearing:
             except StoreError as error:
                 self.failures += 1
                 log.warning("no news from the store", error=str(error))
-            await self._sleep(LOOK)
+                await self._sleep(LOOK)  # however often it rings
+            else:
+                await bell.wait(LOOK)
 
     async def hear(self) -> None:
         """All there is to be heard now. Raises StoreError."""

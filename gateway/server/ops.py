@@ -72,7 +72,7 @@ def _described(provider: Provider) -> dict[str, Any]:
 async def drop_cache(runtime: Runtime, placement: str | None) -> dict[str, Any]:
     """The body of `DELETE /v1/cache`: how many answers were dropped, in all processes that share the port.
 
-    Those of other machines follow within a second. Raises NotFound; StoreError where these cannot be told.
+    Those of other machines follow at once, or within a second. Raises NotFound; StoreError where these cannot be told.
     """
     if placement is not None and placement not in runtime.pipeline.plan.placements:
         raise NotFound(f"there is no placement `{placement}`")

@@ -25,7 +25,7 @@ from gateway.state.kept import (
     Replay,
     Routes,
 )
-from gateway.state.news import News
+from gateway.state.news import Bell, News
 
 Position = tuple[float, int]
 """Time and number of the event with which a page of the log ended."""
@@ -92,6 +92,9 @@ class Ledger(Protocol):
 
     async def news(self, event: int, forgotten: int) -> News:
         """What happened since the event and the erasure of these numbers; negative: only where we are."""
+
+    def bell(self) -> Bell:
+        """Rung when there are news, where the store can; a ring may be lost, so look by the clock too."""
 
     # --- erasure
     async def erase(self, user: str, hash_: str, routes: Mapping[str, Erased], now: float, unit: bytes) -> None:

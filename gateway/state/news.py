@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import msgspec
 
 
@@ -16,3 +19,21 @@ class News(msgspec.Struct, frozen=True):
     """Changes whenever items are deleted or put."""
     users: frozenset[str] | None
     """Whose personal answers hold no more; None: too many to be named."""
+
+
+class Bell:
+    """Rung when there may be news: who waits for it looks once, however often it was rung meanwhile."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Whoever waits, looks; whoever looks just now, looks once more."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is rung, or was since the last wait; so long at most, for a ring may be lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        self._rung.clear()

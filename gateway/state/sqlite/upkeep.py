@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.state.news import News
+from gateway.state.news import Bell, News
 from gateway.state.sqlite.activity import forget_before
 from gateway.state.sqlite.database import Database
 from gateway.state.sqlite.room import drop_delivered
@@ -72,6 +72,10 @@ class Upkeep:
             return News(max(last_event, event), max(last_forgotten, forgotten), hidden, frozenset(users))
 
         return await self.db.read(work)
+
+    def bell(self) -> Bell:
+        """Nobody rings it: a file tells no other process that it was written."""
+        return Bell()
 
     async def hidden_items(self) -> frozenset[str]:
         """Items that were deleted and not put again."""

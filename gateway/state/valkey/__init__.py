@@ -10,7 +10,7 @@ erasures.py    users forgotten, receipts               replays.py     a provider
 leases.py      one active process                      room.py        the bound of what is kept
 upkeep.py      what the clock does                     trainings.py   the lock on trainings
 experiments.py counts of experiments             tokens.py     access tokens, sealed
-answers.py     answers that processes share
+answers.py     answers that processes share            subscription.py  who told something rings for all
 """
 
 from __future__ import annotations

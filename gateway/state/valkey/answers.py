@@ -5,7 +5,8 @@
     dropped:SHA1    a user's mark, by a hash of the id       drops           counter: marks
     sharing         is there as long as anybody shares, so that marks are changed
 
-A user's mark is changed where the user's event is accepted, and where the user is erased: see `LUA`.
+A user's mark is changed where the user's event is accepted, and where the user is erased: see `LUA`. Drops of all
+and of placements ring for the other processes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Final
 
 from gateway.second_level import LONGEST
 from gateway.state.kept import StoreError
+from gateway.state.news import Bell
+from gateway.state.valkey import subscription
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.lane import Command
 from gateway.state.valkey.script import Script
@@ -34,7 +37,13 @@ end
 """
 """For those who accept events and erase users: `drop_answers_of(user)`."""
 
-_DROP: Final = Script("redis.call('HSET', key('dropped'), A.placement, redis.call('INCR', key('drops')))")
+_DROP: Final = Script(
+    """
+redis.call('HSET', key('dropped'), A.placement, redis.call('INCR', key('drops')))
+ring('drops')
+""",
+    subscription.LUA,
+)
 _ROOM: Final = Script(f"""
 local answers, sizes = key('answers'), key('answer_sizes')
 local function leaves(id)
@@ -86,3 +95,6 @@ class Answers:
         looks: list[Command] = [("HGETALL", named("dropped")), ("SET", named("sharing"), 1, "EX", LIFE)]
         said, _ = await self._server.ask(*looks, hurried=True)  # on the way that answers take, so that it is open
         return {name.decode(): mark for name, mark in zip(said[::2], said[1::2], strict=True)}
+
+    def bell(self) -> Bell:
+        return self._server.bell("drops")

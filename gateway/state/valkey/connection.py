@@ -4,9 +4,11 @@
     await self.server.look(SCRIPT, argument)        a script that only reads
     await self.server.ask(("HGET", key, field), …)  plain reading commands, one round trip, one reply each
     …(hurried=True)                                 either of these where an answer waits: 100 ms at most
+    self.server.bell(topic)                         rung when a process has told the others something
 
-Three lanes, each a connection of its own, so that a long look holds up no change and neither an answer. Replies
-are as the server gives them (bytes, ints, lists, None). All raise StoreError, `Full` where the memory is full.
+Three lanes, each a connection of its own, so that a long look holds up no change and neither an answer; a fourth
+connection only listens. Replies are as the server gives them (bytes, ints, lists, None). All raise StoreError,
+`Full` where the memory is full.
 
 Keys: `{prefix}:…`, made by `server.key("log")` here and `key('log')` in Lua. The braces are a hash tag: all keys
 are on one slot, so scripts may use any of them, and a cluster keeps all of one gateway on one node (a cluster
@@ -21,6 +23,7 @@ gives it failover, not more memory). Conventions of scripts: `gateway.state.valk
     user:U item:I     hash: a record      users items       zset by id     hidden hidden_items  counter, set
     erasure:H erasures        receipts                      news news_from stream n-0 of users, and where it begins
     feeding:P         hash: a replay      lease:NAME        holder         bytes  what is kept, about
+    bell:TOPIC        no key but a channel of publish/subscribe
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from gateway.state.news import Bell
 from gateway.state.valkey.lane import Command, Lane, refused
 from gateway.state.valkey.places import Place
 from gateway.state.valkey.script import Script
+from gateway.state.valkey.subscription import Subscription, Topic
 
 HURRIED: Final = 0.1
 """Seconds for what an answer waits for."""
@@ -61,6 +66,7 @@ class Server:
         self._changes = Lane(place, SOON, waits=waits)
         self._looks = Lane(place, SOON)
         self._answers = Lane(place, HURRIED, patience=1.0, late=LATE)
+        self._subscription = Subscription(place, SOON)
 
     def key(self, *parts: str) -> str:
         """The name of a key."""
@@ -85,11 +91,16 @@ class Server:
         for reply in await self._looks.call(told, script):
             refused(reply)
 
+    def bell(self, topic: Topic) -> Bell:
+        """Rung whenever a process, this one too, has told the others something of this topic."""
+        return self._subscription.bell(topic)
+
     async def _run(self, lane: Lane, script: Script, argument: Any) -> Any:
         (said,) = await lane.call([script.command(self.prefix, argument)], script)
         return refused(said)
 
     async def close(self) -> None:
         """After everything that was asked before."""
+        await self._subscription.close()
         for lane in (self._changes, self._looks, self._answers):
             await lane.close()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.state.kept import Erased, ErasureReceipt, Errand, subject
-from gateway.state.valkey import activity, answers, experiments, ids
+from gateway.state.valkey import activity, answers, experiments, ids, subscription
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.lua import ENTRY_BYTES, LOG, QUEUES, stream_id
 from gateway.state.valkey.outbox import BURY
@@ -55,6 +55,7 @@ forget(A.user)
 forget_unit(A.unit)
 redis.call('XADD', key('news'), whole(redis.call('INCR', key('n'))) .. '-0', 'u', A.user)
 drop_answers_of(A.user)
+ring('news')
 
 local receipt = key('erasure', A.hash)
 redis.call('DEL', receipt)
@@ -66,7 +67,7 @@ for provider, status in pairs(A.routes) do
 end
 return 0
 """,
-    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA,
+    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA, subscription.LUA,
 )  # fmt: skip
 
 NOTE: Final = """

@@ -125,7 +125,7 @@ class Lane:
         except (RedisError, OSError, TimeoutError) as error:
             await self._hang_up()
             late = isinstance(error, TimeoutError | LateError)
-            why = "does not answer in time" if late else f"cannot be reached: {_plainly(error)}"
+            why = "does not answer in time" if late else f"cannot be reached: {plainly(error)}"
             self.guard.failed(f"the state store {why}", late=late)
             self._heal()
             raise StoreError(f"the state store {why}") from error
@@ -223,7 +223,8 @@ def _fails(call: _Call, error: StoreError) -> None:
         call.heard.set_exception(StoreError(str(error)))
 
 
-def _plainly(error: BaseException) -> str:
+def plainly(error: BaseException) -> str:
+    """What it says, or at least what it is."""
     return str(error) or type(error).__name__
 
 
@@ -234,5 +235,5 @@ def refused(reply: Any) -> Any:
     if isinstance(reply, StoreError):
         raise reply
     if isinstance(reply, Exception):
-        raise StoreError(f"the state store failed: {_plainly(reply)}")
+        raise StoreError(f"the state store failed: {plainly(reply)}")
     return reply

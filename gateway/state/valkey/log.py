@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.model.activity import Event
 from gateway.state.kept import Delivered, Entry, EventFilter, Logged
-from gateway.state.valkey import activity, answers, experiments
+from gateway.state.valkey import activity, answers, experiments, subscription
 from gateway.state.valkey.activity import noted, rows_kept
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.experiments import credited
@@ -34,6 +34,7 @@ _events: Final = msgspec.json.Decoder(Event)
 ACCEPT: Final = Script(
     f"""
 if A.most and tonumber(redis.call('GET', key('bytes')) or 0) + A.size > A.most then return 'FULL' end
+local news = false
 for _, one in ipairs(A.entries) do
   local id, user, type_, time, items, routes, queued, body, notes, earned = unpack(one)
   if redis.call('HEXISTS', key('ids'), id) == 0 then
@@ -53,11 +54,13 @@ for _, one in ipairs(A.entries) do
     weigh(event_bytes(#items, body))
     note(notes, A.rows)
     if earned then credit(earned) end
+    news = true
   end
 end
+if news then ring('news') end
 return 'DONE'
 """,
-    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA,
+    QUEUES, LOG, activity.LUA, experiments.LUA, answers.LUA, subscription.LUA,
 )  # fmt: skip
 
 PAGE: Final = Script(

@@ -21,7 +21,7 @@ import msgspec
 from gateway.adapter import Entity
 from gateway.model.activity import Change
 from gateway.state.kept import Deleted, Edit, ErrandKind, Record, Routes, StoreError, Synced, subject
-from gateway.state.valkey import activity
+from gateway.state.valkey import activity, subscription
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.lua import ENTRY_BYTES, QUEUES, routes_text
 from gateway.state.valkey.room import in_room
@@ -59,9 +59,10 @@ end
 local function items_changed(ids)
   note_items(ids)
   redis.call('INCR', key('hidden'))
+  ring('news')
 end
 """
-"""Functions on records. After QUEUES and `activity.LUA`."""
+"""Functions on records. After QUEUES, `activity.LUA` and `subscription.LUA`."""
 
 EDIT: Final = Script(
     """
@@ -84,7 +85,7 @@ end
 if A.entity == 'item' then items_changed(changed) end
 return 'DONE'
 """,
-    QUEUES, activity.LUA, RECORDS,
+    QUEUES, activity.LUA, subscription.LUA, RECORDS,
 )  # fmt: skip
 
 LEARN: Final = Script(
@@ -101,7 +102,7 @@ for _, one in ipairs(A.items) do
 end
 items_changed(changed)
 """,
-    QUEUES, activity.LUA, RECORDS,
+    QUEUES, activity.LUA, subscription.LUA, RECORDS,
 )  # fmt: skip
 
 READ: Final = Script(

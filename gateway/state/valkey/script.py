@@ -11,6 +11,8 @@ Conventions, for all parts:
                  `note_items(ids)` · `forget(user)` · `forget_before(time)`
     experiments  `credit(one)`, made by Python's `credited(earned)`; `forget_unit(hex)`
     ids          `forget_id(provider, entity, id)`
+    answers      `drop_answers_of(user)`
+    subscription `ring(topic)`, by who tells other processes something
     records      a record is the hash `item:ID` or `user:ID`: see there
 * In Lua, `A` is the argument that was given in Python (msgpack: lists, dicts, texts, numbers, booleans), and
   `key('log')`, `key('user', id)` are the names of keys. Never use a key that `key` has not made.

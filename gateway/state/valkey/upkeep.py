@@ -1,7 +1,8 @@
 """What the store does by the clock: what the retention has ended for leaves, and other processes hear the news.
 
-News are a short stream of the users whose answers hold no more, read on from where a process stopped: unlike
-publish/subscribe, nothing is missed by who was away for a moment, and who was away too long is told that it was.
+News are a short stream of the users whose answers hold no more, read on from where a process stopped: nothing is
+missed by who was away for a moment, and who was away too long is told that it was. Publish/subscribe alone could
+not promise that; it only says that there is something to be read (`gateway.state.valkey.subscription`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.state.news import News
+from gateway.state.news import Bell, News
 from gateway.state.valkey import activity
 from gateway.state.valkey.connection import Server
 from gateway.state.valkey.lua import QUEUES
@@ -106,3 +107,7 @@ class Upkeep:
         last, hidden, named, *users = await self.server.look(NEWS, {"event": event})
         whose = frozenset(user.decode() for user in users) if named else None
         return News(last, last, hidden, whose)
+
+    def bell(self) -> Bell:
+        """Rung when there are news."""
+        return self.server.bell("news")
