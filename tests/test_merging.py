@@ -15,7 +15,9 @@ from gateway.server.counts import Counts
 from gateway.server.merging import Family, Rule, encoded, families, merged
 from gateway.server.standing import Standing, together
 from gateway.server.supervisor import LONGEST_PAUSE, STEADY, Backoff
+from gateway.telemetry.exposition import Shown
 from gateway.telemetry.exposition import shown as shown_of
+from gateway.telemetry.families import MERGES
 
 RULES: dict[str, Rule] = {"oldest": "max", "ready": "min", "info": "one", "bytes": "sum"}
 
@@ -51,6 +53,15 @@ def test_each_family_is_put_together_by_its_rule() -> None:
     assert (seen["oldest"], seen["ready"], seen["bytes"]) == (2, 1, 3)
     assert (seen["infoe1"], seen["infoe2"]) == (1, 1)
     assert (seen["breaker_state"], seen["in_flight"]) == (2, 3), "without a rule, by kind and name"
+
+
+def test_requests_under_way_are_added() -> None:
+    name = "http_server_active_requests"
+    first, second = (
+        {f'{name}{{http_request_method="{one}"}}': 2.0 for one in said} for said in (["GET"], ["GET", "POST"])
+    )
+    told = [families([Shown(name, "So many.", "gauge", samples)], MERGES) for samples in (first, second)]
+    assert shown(merged(told)) == {f"{name}GET": 4, f"{name}POST": 2}
 
 
 def test_one_process_is_shown_as_it_is() -> None:

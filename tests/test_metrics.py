@@ -16,8 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from gateway.config import load
+from gateway.telemetry.active import Active
 from gateway.telemetry.counting import OTHER
 from gateway.telemetry.families import FAMILIES, PROCESS
+from gateway.telemetry.outcomes import METHODS, OTHER_METHOD
 from tests.serving import until
 from tests.world import NAMES, World, world
 
@@ -270,6 +272,69 @@ async def test_a_caller_that_hangs_up(shop: World) -> None:
         await asyncio.gather(asking, return_exceptions=True)
         await until(lambda: grown("http_server_request_duration_seconds_count", error_type="hung-up"))
     assert grown("http_client_request_duration_seconds_count", error_type="cancelled") == 1
+
+
+ACTIVE: Final = "http_server_active_requests"
+
+
+@inside
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/recommendations", {"placement": "recomendo", "user": U0}),
+        ("GET", "/v1/recommendations?placement=recomendo&user=u0", None),
+        ("POST", "/v1/recommendations/batch", {"requests": [{"placement": "recomendo", "user": U0}]}),
+    ],
+    ids=["fast", "fast, by its URL", "ordinary"],
+)
+async def test_a_request_is_under_way_until_it_is_answered_or_hung_up_on(
+    shop: World, method: str, path: str, body: Any
+) -> None:
+    def active() -> dict[str, float]:
+        return {one: value(series(shop), ACTIVE, http_request_method=one) for one in ("GET", "POST")}
+
+    nobody, queries = active(), ("recomendo", "/v1/queries.json")
+    assert not any(nobody.values())
+    async with shop.broken("recomendo", delay="1s", path="queries"):
+        for hangs_up in (False, True):
+            before = shop.calls[queries]
+            asking = [asyncio.create_task(shop.request(method, path, json=body)) for _ in range(2)]
+            await until(lambda before=before: shop.calls[queries] >= before + 2)
+            assert active() == {**nobody, method: 2}
+            if hangs_up:
+                for one in asking:
+                    one.cancel()
+                await asyncio.gather(*asking, return_exceptions=True)
+            else:
+                assert [one.status for one in await asyncio.gather(*asking)] == [200, 200]
+            await until(lambda: active() == nobody)
+
+
+@inside
+async def test_what_is_answered_at_once_is_not_even_counted(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    begin = Active.begin
+
+    def noted(self: Active, method: str) -> None:
+        begun.append(method)
+        begin(self, method)
+
+    monkeypatch.setattr(Active, "begin", noted)
+    shop.runtime.pipeline.cache.drop()
+    for _ in range(3):
+        assert (await shop.ask("cached", user=U0)).status == 200
+    assert begun == ["POST"], "a miss, and then two hits"
+    (await shop.ask("nowhere", user=U0)).problem("not-found", 404)
+    assert begun == ["POST"], "nor what is refused at once"
+
+
+@inside
+async def test_methods_that_nobody_knows_are_under_way_as_one(shop: World) -> None:
+    for method in ODD_METHODS:
+        await shop.request(method, "/v1/recommendations")
+    shown = {dict(labels)["http_request_method"] for name, labels in series(shop) if name == ACTIVE}
+    assert shown <= METHODS | {OTHER_METHOD} and OTHER_METHOD in shown
+    assert value(series(shop), ACTIVE) == 0
 
 
 @inside

@@ -67,7 +67,9 @@ class Front:
         """The operations; on the admin listener the state of the process too."""
         app = web.Application(middlewares=[self._answered])
         app[RUNTIME] = self._runtime
-        edge: Callable[..., Edge] = partial(FastEdge, Lane(self._runtime, self._dressing))
+        edge: Callable[..., Edge] = partial(
+            FastEdge, Lane(self._runtime, self._dressing), self._runtime.metrics.active
+        )
         app[EDGE] = edge
         for endpoint in ENDPOINTS:
             if endpoint.admin and not admin:
@@ -114,6 +116,7 @@ class Front:
         started = time.monotonic()
         request[TRACE] = trace = Trace(request.headers.get("traceparent"))
         problem: str | None = None
+        self._runtime.metrics.active.begin(request.method)
         try:
             check_head(request)
             preflight = self._preflight(request)
@@ -124,6 +127,8 @@ class Front:
         except Exception as error:  # here a request ends
             known = problems.known(error, _route(request), trace)
             response, problem = self._problem(request, known, trace), known.slug
+        finally:
+            self._runtime.metrics.active.end(request.method)
         self._dress(request, response)
         self._note(request, response.status, started, problem)
         return response

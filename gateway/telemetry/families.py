@@ -155,6 +155,12 @@ COUNTED: Final = (
 BUILD: Final = _gauge("gateway_build_info", "The version that runs; 1.", "version", merge="one")
 READY: Final = _gauge("gateway_ready", "1 while requests are welcome, as /readyz says.", merge="min")
 CONFIG: Final = _gauge("gateway_config_info", "The configuration in force; 1.", "epoch", "revision", merge="one")
+ACTIVE: Final = _gauge(
+    "http_server_active_requests",
+    "Requests of callers under way: all that wait for something, the scrape that asks among them. What the cache"
+    " answers at once never is.",
+    "http_request_method",
+)
 RELOADED: Final = _gauge(
     "gateway_config_last_reload_successful", "0 while a changed file is refused.", merge="min"
 )
@@ -211,8 +217,8 @@ DROPPED: Final = _counter(
     "what",
 )
 STATE: Final = (
-    BUILD, READY, CONFIG, RELOADED, RELOADED_AT, BREAKER, IN_FLIGHT, IN_FLIGHT_LIMIT, THROTTLED, TOKEN, QUEUED,
-    OLDEST, DEAD, CACHE_BYTES, CACHE_LIMIT, CACHE_ENTRIES, EVICTIONS, STORE_ERRORS, STORE_HEARD, DROPPED,
+    BUILD, READY, ACTIVE, CONFIG, RELOADED, RELOADED_AT, BREAKER, IN_FLIGHT, IN_FLIGHT_LIMIT, THROTTLED, TOKEN,
+    QUEUED, OLDEST, DEAD, CACHE_BYTES, CACHE_LIMIT, CACHE_ENTRIES, EVICTIONS, STORE_ERRORS, STORE_HEARD, DROPPED,
 )  # fmt: skip
 
 WORKERS: Final = _gauge(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from gateway.telemetry.active import Active
 from gateway.telemetry.counting import Counting
 from gateway.telemetry.exposition import PLAIN, Shown, content_type, labelled, shown, written
 from gateway.telemetry.families import Family
@@ -25,6 +26,8 @@ class Metrics:
     def __init__(self, state: Callable[[], Iterable[Sample]], sorts: Sorts) -> None:
         """`state`: what is to be read whenever somebody asks."""
         self.counting = Counting(sorts)
+        self.active = Active()
+        """Requests that are under way."""
         self._state = state
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)

@@ -26,6 +26,7 @@ def samples(runtime: Runtime) -> Iterator[Sample]:
     """All of it."""
     yield families.BUILD, (VERSION,), 1
     yield from _configuration(runtime)
+    yield from ((families.ACTIVE, (method,), count) for method, count in runtime.metrics.active.now())
     yield from _cache_and_store(runtime)
     yield from _dropped(runtime)
     for provider in runtime.pipeline.plan.providers.values():

@@ -25,6 +25,7 @@ from gateway.server.fast.heads import END, MOST, read
 
 if TYPE_CHECKING:
     from gateway.server.fast.lane import Lane
+    from gateway.telemetry.active import Active
 
 HELD: Final = 64 * 1024
 """Bytes that wait here at most; above it reading pauses, or they are given to aiohttp."""
@@ -35,11 +36,13 @@ TAKEN, NOT_WHOLE, NOT_OURS = range(3)
 class FastEdge(Edge):
     """aiohttp's side of a connection, and the lane's beside it."""
 
-    __slots__ = ("_asking", "_awaited", "_held", "_lane", "_left", "_owed", "_timer")
+    __slots__ = ("_active", "_asking", "_awaited", "_held", "_lane", "_left", "_method", "_owed", "_timer")
 
-    def __init__(self, lane: Lane, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, lane: Lane, active: Active, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lane = lane
+        self._active = active
+        self._method = ""  # of the request that is asked for
         self._asking: asyncio.Task[None] | None = None
         self._held = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -55,18 +58,21 @@ class FastEdge(Edge):
         if not data:  # aiohttp's own way of having its parser go on
             super().data_received(data)
             return
-        passes = self._left or self._owed > 0
-        if self._asking is not None or not (passes or self._aiohttp_waits()):
+        passes, asking = self._left or self._owed > 0, self._asking
+        if asking is not None or not (passes or self._aiohttp_waits()):
             self._wait(data)
             return
         held = self._let_go() if self._held else b""
         verdict, whole = NOT_OURS, held + data
         if not (passes or self._force_close or self._paused or self.transport is None or self.last):
             verdict = self._lane.take(self, whole)
-        if verdict == NOT_WHOLE and len(whole) <= HELD:
+        if verdict == TAKEN:
+            if self._asking is not None:
+                self._under_way(whole)
+        elif verdict == NOT_WHOLE and len(whole) <= HELD:
             self._held = whole
             self._timer = self._loop.call_later(bodies.TIME, self._late)
-        elif verdict != TAKEN:
+        else:
             if held:  # by itself, as it came: what is wrong behind it must not cost it its answer
                 self._pass_on(held)
             self._pass_on(data)
@@ -75,6 +81,11 @@ class FastEdge(Edge):
         """The answer takes a while: it ends with `say`, and the connection with it if the caller hangs up."""
         self._asking = self._loop.create_task(answering)
         self._asking.add_done_callback(self._asked)
+
+    def _under_way(self, plain: bytes) -> None:
+        """Until its task has ended: what was answered at once never comes here."""
+        self._method = plain[: plain.index(b" ")].decode("ascii")
+        self._active.begin(self._method)
 
     def say(self, answer: bytes, *, last: bool) -> None:
         """These bytes are the answer."""
@@ -166,6 +177,7 @@ class FastEdge(Edge):
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         self._asking = None
+        self._active.end(self._method)
         if not task.cancelled() and task.exception() is not None:  # a fault of the lane's own
             self.force_close()
         self._go_on()
