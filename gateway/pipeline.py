@@ -2,7 +2,7 @@
 
     at_once(call)   plain synchronous code; a fresh cached answer leaves from here
       credentials ▸ limit ▸ placement ▸ split (arm) ▸ cache
-    answer(call)    begins with at_once; then fetch: everything that awaits
+    answer(call)    begins with at_once; then fetch: everything that awaits (fetching.py)
       ▸ one flight a key ▸ second level ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
 
 Why this order: a cache above the split would serve one arm's answer to another's users; a stand-in's answer is
@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -22,8 +21,7 @@ from msgspec.structs import replace
 
 from gateway.access import Access
 from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
-from gateway.concluding import LATE, problem
-from gateway.curfew import Curfew
+from gateway.concluding import LATE
 from gateway.deadline import Clock, Deadline, Hurried
 from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
@@ -37,41 +35,20 @@ from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
 from gateway.experiments.exposures import Exposures
 from gateway.explaining import Explanation, attempt_told
-from gateway.model.query import Recommendations
+from gateway.fetching import MISS, Fetched, Fetching
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
-from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
+from gateway.policies.cache import AnswerCache, CachedAnswer, Found
 from gateway.policies.failover import Attempt, NoneAnswered
-from gateway.policies.flights import Flights
-from gateway.provider import Provider
-from gateway.rendering import render
-from gateway.rounds import Rounds
-from gateway.second_level import NOTHING, Recalled, SecondLevel
+from gateway.second_level import SecondLevel
 from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query
-from gateway.shadowing import shadowed
 from gateway.state.store import Store, StoreError
 from gateway.tailoring import Ask
 from gateway.telemetry.notes import Notes
 
-MISS: Final = "gateway; fwd=miss"
-STORED: Final = "gateway; fwd=miss; stored"
-COLLAPSED: Final = "gateway; fwd=miss; collapsed"
-GRACE: Final = 0.02
-"""Seconds after the deadline in which the attempts may still say how they ended, before they are broken off."""
-
 log = structlog.get_logger("gateway")
-
-
-class Fetched(NamedTuple):
-    """An answer that `at_once` did not have."""
-
-    answer: CachedAnswer
-    status: str
-    """What is said of the cache."""
-    ttl: float
-    """Seconds for which it is good; below 0 since it is stale."""
 
 
 class Pipeline:
@@ -89,25 +66,33 @@ class Pipeline:
         wall: Clock = time.time,
         exposures: Exposures | None = None,
         notes: Notes | None = None,
+        second: SecondLevel | None = None,
     ) -> None:
         self.plan = plan
         self.access = access
         self.signer = signer
         self.cache = cache
-        self.hidden = Hidden()
-        """Items that were deleted: in no answer, not from the cache either."""
         self.exposures = exposures
         """Where the answers of experiments are noted as they go out."""
         self.notes = notes or Notes()
         """Where what happens is noted, to be told of later."""
+        self.hidden = Hidden()
+        """Items that were deleted: in no answer, not from the cache either."""
+        self.second = second
+        """Where all processes share answers; None: nowhere."""
+        self.fetching = Fetching(
+            cache,
+            second,
+            store,
+            self.hidden,
+            self.notes,
+            signer=lambda: self.signer,
+            deadline=lambda: Deadline.within(self._clock, self.plan.configuration.server.deadline),
+            clock=clock,
+            wall=wall,
+        )
         self._store = store
         self._clock = clock
-        self._wall = wall
-        self.second: SecondLevel | None = None
-        """Where all processes share answers; None: nowhere."""
-        self._rounds = Rounds(store, self.hidden, self.notes, clock)
-        self._flights: Flights[Fetched] = Flights()
-        self._curfew = Curfew()
 
     # --- phase one
     def at_once(self, call: Call) -> Delivery | None:
@@ -122,25 +107,16 @@ class Pipeline:
         caching = asked.placement.caching
         if caching is None or call.explain or call.pinned:
             return None
-        call.found = found = self._look_up(asked.key, caching)
+        call.found = found = self.fetching.look_up(asked.key, caching)
         if found is None:
             return None
         if found.freshness == "fresh":
             return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", found.ttl)
         if found.freshness == "revalidate":
             if found.due:
-                self._flights.launch(asked.key, lambda: self._renew(asked, caching))
+                self.fetching.renew(asked, caching)
             return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", 0)
         return None if found.due else self._deliver_stale(call, found)
-
-    def _look_up(self, key: bytes, caching: Caching) -> Found | None:
-        """A cached answer, unless an item in it was deleted meanwhile."""
-        found = self.cache.lookup(key, caching)
-        return None if found is None or self._hides(found.answer) else found
-
-    def _hides(self, answer: CachedAnswer) -> bool:
-        """Does it show an item that is to be in no answer?"""
-        return bool(self.hidden.items) and self.hidden.shows(answer.items)
 
     def _read(self, call: Call) -> Asked:
         assert call.caller is not None  # noqa: S101  # identified just before
@@ -212,13 +188,11 @@ class Pipeline:
         if call.explain or call.pinned:
             return await self._answer_for_ops(call, asked, ask, deadline)
         try:
-            fetched = await self._fetched(asked, ask, deadline)
-            if self._hides(fetched.answer):  # deleted while it was asked for
-                fetched = Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
+            fetched = await self.fetching.fetched(asked, ask, deadline)
         except NoneAnswered as none:
             if (found := self._stale(call, asked)) is not None:
                 return self._deliver_stale(call, found)
-            fetched = Fetched(self._concluded(asked, none), MISS, 0.0)
+            fetched = Fetched(self.fetching.concluded(asked, none), MISS, 0.0)
         except TimeoutError as late:
             if (found := self._stale(call, asked)) is not None:
                 return self._deliver_stale(call, found)
@@ -230,7 +204,7 @@ class Pipeline:
         caching = asked.placement.caching
         if call.found is not None or caching is None or self.second is None:
             return call.found
-        return self._look_up(asked.key, caching)
+        return self.fetching.look_up(asked.key, caching)
 
     async def read_ahead(self, calls: Sequence[Call]) -> None:
         """What their users have seen, where the questions need it: one look, so that none waits for its own."""
@@ -266,10 +240,9 @@ class Pipeline:
         self, asked: Asked, ask: Ask | None, deadline: Deadline, attempts: list[Attempt]
     ) -> CachedAnswer:
         try:
-            with self._curfew.after(deadline.left() + GRACE):
-                return await self._ask(asked, ask, deadline, attempts)
+            return await self.fetching.asked_for(asked, ask, deadline, attempts)
         except NoneAnswered as none:
-            return self._concluded(asked, none)
+            return self.fetching.concluded(asked, none)
         except TimeoutError as late:
             raise DeadlineExceeded(LATE, attempts=[attempt_told(one) for one in attempts]) from late
 
@@ -292,102 +265,9 @@ class Pipeline:
             return Hurried.within(self._clock, shorter)
         return Deadline.within(self._clock, seconds)
 
-    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> Fetched:
-        """Through the cache, where the placement has one.
-
-        A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
-        """
-        caching = asked.placement.caching
-        with self._curfew.after(deadline.left() + GRACE):
-            if caching is None:
-                return Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
-            if isinstance(deadline, Hurried):
-                fetched, collapsed = await self._fetch_and_keep(asked, caching, ask, deadline), False
-            else:
-                fetched, collapsed = await self._flights.join(
-                    asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
-                )
-        if fetched.ttl < 0:  # another process had it, and it is stale by now: renewed as if it had been here
-            self._flights.launch(asked.key, lambda: self._renew(asked, caching))
-        if collapsed:
-            return Fetched(fetched.answer, COLLAPSED, fetched.ttl)
-        return fetched if fetched.status != MISS else Fetched(fetched.answer, MISS, 0.0)
-
-    async def _fetch_and_keep(
-        self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline
-    ) -> Fetched:
-        """From another process, else from the providers: kept here and for the others.
-
-        A `MISS` is not kept: it may be too large, or overtaken by a drop.
-        """
-        asked_at = self._clock()
-        recalled = NOTHING
-        if self.second is not None:
-            recalled = await self.second.recall(asked.key, asked.placement.name, asked.subject)
-            found = self._taken_over(asked, caching, recalled, asked_at)
-            if found is not None:
-                return Fetched(found.answer, f"gateway; hit; ttl={floor(found.ttl)}", found.ttl)
-        try:
-            answer = await self._ask(asked, ask, deadline)
-        except NoneAnswered as none:
-            if none.verdict != "late" or not isinstance(deadline, Hurried):  # nobody's hurry keeps it stale
-                self.cache.refresh_failed(asked.key, caching)
-            raise
-        kept = self.cache.store(asked.key, answer, caching, asked.placement.name, asked.subject, asked_at)
-        if kept and self.second is not None:
-            self.second.keep(asked.key, answer, caching, recalled)
-        return Fetched(answer, STORED if kept else MISS, caching.ttl)
-
-    def _taken_over(self, asked: Asked, caching: Caching, recalled: Recalled, asked_at: float) -> Found | None:
-        """What another process had of the providers, now kept here too; None where they must be asked."""
-        fresh = recalled.age < caching.ttl
-        if recalled.answer is None or (not fresh and self.cache.lookup(asked.key, caching) is not None):
-            return None
-        placement, subject = asked.placement.name, asked.subject
-        self.cache.store(asked.key, recalled.answer, caching, placement, subject, asked_at, recalled.age)
-        found = self._look_up(asked.key, caching)
-        return None if found is None or found.freshness == "if_error" else found
-
-    async def _renew(self, asked: Asked, caching: Caching) -> Fetched:
-        """Renew an answer that was served stale; nobody waits, so what goes wrong is noted and forgotten."""
-        deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline)
-        try:
-            return await self._fetch_and_keep(asked, caching, None, deadline)
-        except NoneAnswered:
-            found = self._look_up(asked.key, caching)
-            if found is None:  # dropped meanwhile: for those who joined
-                raise
-            return Fetched(found.answer, STORED, caching.ttl)
-        except Exception:  # here a renewal ends: nobody waits for it
-            log.exception("renewal", placement=asked.placement.name)
-            raise
-
-    async def _ask(
-        self, asked: Asked, ask: Ask | None, deadline: Deadline, failed: list[Attempt] | None = None
-    ) -> CachedAnswer:
-        """One provider after the other; those that did not answer are added to `failed`. Raises NoneAnswered."""
-        attempts: list[Attempt] = [] if failed is None else failed
-        name, said = await self._rounds.first(asked, ask, deadline, attempts)
-        shadow = asked.placement.shadow
-        if shadow is not None and failed is None:
-            shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
-        return render(asked, name, said, fallback=bool(attempts), signer=self.signer, now=self._wall())
-
-    async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:
-        deadline = Deadline.within(self._clock, self.plan.configuration.server.deadline).before(1)
-        self.notes.note(await shadowed(asked, provider, served, self._store, self.hidden, deadline, self._clock))
-
-    def _concluded(self, asked: Asked, none: NoneAnswered) -> CachedAnswer:
-        """What is answered when nobody did: nothing, if somebody simply had nothing; else raises the problem."""
-        if none.verdict != "empty":
-            raise problem(asked, none) from none
-        nothing = Recommendations()
-        return render(asked, None, nothing, fallback=True, signer=self.signer, now=self._wall())
-
     async def close(self) -> None:
         """Break off what runs in the background."""
-        await self._flights.close()
-        self._curfew.close()
+        await self.fetching.close()
         for placement in self.plan.placements.values():
             if placement.shadow is not None:
                 await placement.shadow.close()

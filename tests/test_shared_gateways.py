@@ -208,7 +208,7 @@ async def test_stale_while_it_is_renewed_for_all(shop: World, tmp_path: Path) ->
         assert stale.text == first.text and -40 < int(stale.cache.removeprefix("gateway; hit; ttl=")) <= -10
         assert stale.headers["Cache-Control"] == "private, max-age=0"
         await until(lambda: shop.calls[ASKED] == before + 1)
-        await until(lambda: not there.runtime.pipeline._flights._flights)
+        await until(lambda: not there.runtime.pipeline.fetching._flights._flights)
         again = await there.ask(kind="trending_items", count=5)
         assert 30 <= int(again.cache.removeprefix("gateway; hit; ttl=")) < 60
 

@@ -70,7 +70,7 @@ class Gateway:
 
     async def settled(self) -> None:
         """What runs in the background has run."""
-        flights = self.runtime.pipeline._flights
+        flights = self.runtime.pipeline.fetching._flights
         for _ in range(100):
             await asyncio.sleep(0)
         assert len(flights) == 0
@@ -91,8 +91,9 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     loaded = load(file, {}, installed={"obedient": lambda: Obedient})
     runtime = await Runtime.start(loaded, await SqliteStore.open(":memory:"))
     clock = FakeClock()
-    runtime.pipeline._clock = clock
-    runtime.pipeline.cache = AnswerCache(2**24, clock, Random(5))
+    pipeline = runtime.pipeline
+    pipeline._clock = pipeline.fetching._clock = clock
+    pipeline.cache = pipeline.fetching._cache = AnswerCache(2**24, clock, Random(5))
     yield Gateway(runtime, clock)
     await runtime.close()
 

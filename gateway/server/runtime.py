@@ -114,13 +114,13 @@ class Runtime:
         exposures = Exposures(store, key)
         signer = _signer(configuration, made)
         access = Access(configuration, workers=place.workers)
-        pipeline = Pipeline(plan, access, store, signer, cache, exposures=exposures, notes=notes)
-        runtime = cls(loaded, store, pipeline, memory, key, made, place)
         shelf = store.shelf()
-        if shelf is not None:
-            pipeline.second = SecondLevel(shelf, time.time)
+        second = None if shelf is None else SecondLevel(shelf, time.time)
+        pipeline = Pipeline(plan, access, store, signer, cache, exposures=exposures, notes=notes, second=second)
+        runtime = cls(loaded, store, pipeline, memory, key, made, place)
+        if second is not None:
             runtime._share_answers()
-            runtime.in_background(pipeline.second.run(cache))
+            runtime.in_background(second.run(cache))
         runtime._welcome(plan.providers.values())
         runtime.in_background(runtime._keep_warm())
         runtime.in_background(runtime._keep_trained())
