@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -25,7 +26,12 @@ async def test_a_gateway_can_work_as_the_user_on_the_page_and_reach_nothing_else
         url = server.url().replace("valkey://", "valkey://gateway:PASSWORD@")
         store = await open_at(url)
         assert await hazards(store) == []
+        bell = store.bell()
+        async with asyncio.timeout(30):
+            await bell.wait(3600)  # subscribed
         await accept(store, happened(1), happened(2))
+        async with asyncio.timeout(30):
+            await bell.wait(3600)
         await tell_all(store)
         assert len((await store.events(EventFilter(), 10))[0]) == 2
         async with store.claim("a", "user", "u1"):
