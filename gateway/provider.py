@@ -1,7 +1,7 @@
 """One configured account at a vendor: everything between "ask this" and bytes on the wire.
 
     call(operation, question)
-      ▸ gates              throttle, bulkhead, breaker: may it be asked at all?
+      ▸ gates              throttle, bulkhead, breaker, rate: may it be asked at all?      (gates.py)
         ▸ translation      the vendor's spelling of ids, names, dates
           ▸ dialogue       the adapter's flow, effect by effect         (conversation.py)
             ▸ attempts     credentials, host by host, with its share of the time
@@ -22,22 +22,18 @@ from typing import Any, Final
 from gateway.adapter import Adapter, Flow, Operation, Token
 from gateway.attempts import Attempts
 from gateway.conversation import Conversation
-from gateway.deadline import LEAST, MARGIN, Clock, Deadline, Hurried
+from gateway.deadline import Clock, Deadline
 from gateway.dialect import Dialect, PropertyName
 from gateway.dialogue import converse
 from gateway.drift import Drift
-from gateway.errors import PassedOver, ProviderError, Throttled, TimedOut
-from gateway.health import Health
+from gateway.errors import PassedOver, ProviderError
+from gateway.gates import Gates
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.model.query import Recommendations
 from gateway.place import ALONE, Place
-from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.budget import RetryBudget
-from gateway.policies.bulkhead import Bulkhead
 from gateway.policies.hosts import HostOrder
-from gateway.policies.pace import Pace
-from gateway.policies.throttle import Throttle
 from gateway.provider_settings import ProviderSettings
 from gateway.redaction import Redaction
 from gateway.state.store import Store, StoreError
@@ -87,7 +83,6 @@ class Provider:
         self._store = store
         self._memory = memory
         self.clock = clock
-        self._sleep = sleep
         self.dialect = _dialect(adapter, settings, key)
         self._transport = transport or _transport(settings)
         hosts = {name: HostOrder(tuple(urls), rng, clock) for name, urls in adapter.hosts().items()}
@@ -106,15 +101,10 @@ class Provider:
             drift=Drift(name, self.adapter_name, adapter.documented, notes) if adapter.documented else None,
         )
         self._primaries = tuple(urls[0] for urls in adapter.hosts().values())
-        self.health = Health(clock)
         if adapter.over_http and (type(adapter).login is not Adapter.login):
             sharing = TokenSharing(name, adapter, key, store, clock=clock, sleep=sleep)
             self._attempts.token = TokenKeeper(self._login, clock, sharing)
-        self.reads = Breaker(settings.breaker, settings.timeout, clock, rng)
-        self.writes = Breaker(_at_most(settings.breaker, longest_pause), settings.write_timeout, clock, rng)
-        self.bulkhead = Bulkhead(settings.max_in_flight)
-        self.throttle = Throttle(clock)
-        self._send_rate = Pace(place.rate(settings.rate)) if settings.rate else None
+        self.gates = Gates(settings, clock, rng, sleep, place=place, longest_pause=longest_pause)
         self._redaction = Redaction(adapter, lambda: self.token.recent if self.token else ())
 
     @property
@@ -144,86 +134,16 @@ class Provider:
         self._notes.note(Called(self.name, self.adapter_name, operation, seconds, result, error))
 
     async def _call(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
-        if not self.adapter.over_http:
-            return await self._unguarded(operation, arguments, deadline)
-        while True:
-            try:
-                return await self._admitted(operation, arguments, deadline)
-            except Throttled as error:
-                wait = error.retry_after
-                if deadline.after or wait + LEAST + MARGIN > deadline.left():
-                    raise
-            await self._sleep(wait)
-
-    async def _unguarded(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
-        """No gates: nothing between it and the gateway can break (CONFIG.md, `local`)."""
+        if self.adapter.over_http:
+            write = operation not in READS
+            return await self.gates.through(
+                write, deadline, lambda: self._converse(operation, arguments, deadline)
+            )
+        # No gates: nothing between it and the gateway can break (CONFIG.md, `local`).
         started = self.clock()
         result = await self._converse(operation, arguments, deadline)
-        self.health.note(self.clock() - started, None)
+        self.gates.health.note(self.clock() - started, None)
         return result
-
-    async def _admitted(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
-        """Through the gates: throttle, bulkhead, breaker. What happens is told to the breaker.
-
-        A caller that hangs up leaves the permit without a verdict: that is nobody's fault.
-        """
-        write = operation not in READS
-        self._not_throttled()
-        self.bulkhead.enter(write)
-        try:
-            breaker = self.writes if write else self.reads
-            with breaker.admit() as permit:
-                deadline.breaker = breaker.state
-                self._within_rate()  # last, because it is spent: a call that is refused elsewhere costs none of it
-                started = self.clock()
-                try:
-                    result = await self._converse(operation, arguments, deadline)
-                except ProviderError as error:
-                    self._judge(error, permit, deadline, self.clock() - started)
-                    raise
-                seconds = self.clock() - started
-                permit.succeeded(seconds)
-                self.health.note(seconds, None)
-                return result
-        finally:
-            self.bulkhead.leave(write)
-
-    def _not_throttled(self) -> None:
-        """Raises Throttled while the vendor asked to be left alone."""
-        wait = self.throttle.wait()
-        if wait > 0:
-            raise Throttled("was throttled", retry_after=wait)
-
-    def _within_rate(self) -> None:
-        """Raises Throttled while our own rate is spent."""
-        if self._send_rate is not None and (wait := self._send_rate.admit(self.clock())) > 0:
-            raise Throttled("the rate set for it is spent", retry_after=wait)
-
-    def _judge(self, error: ProviderError, permit: Permit, deadline: Deadline, seconds: float) -> None:
-        if not error.asked or self._too_hurried(error, deadline, seconds):
-            return
-        self.health.note(seconds, error)
-        if error.counts:
-            permit.failed(seconds)
-        else:
-            permit.ignored()
-        if isinstance(error, Throttled):
-            self.throttle.note(error.retry_after)
-
-    def _too_hurried(self, error: ProviderError, deadline: Deadline, seconds: float) -> bool:
-        """Did it time out because the caller left it less than half of the time that is configured?"""
-        return (
-            isinstance(error, TimedOut) and isinstance(deadline, Hurried) and seconds < self.settings.timeout / 2
-        )
-
-    def has_room(self) -> bool:
-        """May it be asked what nobody waits for? Not where that could keep out a question that somebody does.
-
-        Half of the places and of the rate stay free. A breaker that is not closed refuses by itself.
-        """
-        rate = self._send_rate
-        spared = rate is None or rate.remaining(self.clock()) > (rate.burst + 1) // 2
-        return spared and self.bulkhead.in_flight < self.settings.max_in_flight // 2
 
     async def _converse(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
         timeout = self.settings.timeout if operation in READS else self.settings.write_timeout
@@ -301,13 +221,6 @@ class Provider:
         if self.token is not None:
             await self.token.close()
         await self._transport.close()
-
-
-def _at_most(settings: BreakerSettings, longest: float | None) -> BreakerSettings:
-    if longest is None:
-        return settings
-    bounds = {"open": min(settings.open, longest), "max_open": min(settings.max_open, longest)}
-    return settings.model_copy(update=bounds)
 
 
 def _transport(settings: ProviderSettings) -> Transport:

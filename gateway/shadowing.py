@@ -32,7 +32,7 @@ async def shadowed(
     started = clock()
     items: list[str] = []
     try:
-        if not provider.has_room():
+        if not provider.gates.have_room():
             raise PassedOver("it is busy with questions that somebody waits for")
         said = await Tailor(asked, provider, hidden).answer(ask_alone, store, deadline)
         outcome, items = "answered", [item.id for item in said.items]

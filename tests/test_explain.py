@@ -240,7 +240,7 @@ async def test_a_throttle_shows_until_when(shop: World) -> None:
 
 async def test_a_throttle_beyond_the_calendar_shows_too(shop: World) -> None:
     """Retry-After may be any date."""
-    shop.provider("xayn").throttle.note(1e13)
+    shop.provider("xayn").gates.throttle.note(1e13)
     shown = (await providers(shop))["xayn"]
     assert datetime.fromisoformat(shown["throttled_until"]) > datetime.now(UTC)
     shop.forget_failures()

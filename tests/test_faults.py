@@ -265,11 +265,11 @@ async def test_7_else_501(shop: World) -> None:
 
 async def test_the_last_of_a_list_waits_for_the_end_of_a_throttle(shop: World) -> None:
     """Where the wait fits the deadline; one that is not the last is left alone at once."""
-    shop.provider("algolia").throttle.note(0.15)
+    shop.provider("algolia").gates.throttle.note(0.15)
     started = time.monotonic()
     assert (await shop.ask("algolia", items=["d0"])).provider == "algolia"
     assert time.monotonic() - started >= 0.14
-    shop.provider("recomendo").throttle.note(0.5)
+    shop.provider("recomendo").gates.throttle.note(0.5)
     reply = await shop.ask("two", items=["d0"])
     assert reply.provider == "algolia"
 

@@ -129,7 +129,7 @@ async def test_a_throttled_vendor_is_left_alone_until_then(shop: World, director
         assert len(vendor.calls) == 1
         await asyncio.sleep(2.05)
         assert (await asked.ask("then", user=U0)).provider == "vendor"
-        assert asked.provider("vendor").reads.state == "closed"
+        assert asked.provider("vendor").gates.reads.state == "closed"
 
 
 async def test_until_a_date(shop: World, directory: Path, vendor: Scripted) -> None:
@@ -139,7 +139,7 @@ async def test_until_a_date(shop: World, directory: Path, vendor: Scripted) -> N
             (429, {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 60, usegmt=True)})
         ]
         assert (await asked.ask("then", user=U0)).provider == "local"
-        assert 55 < asked.provider("vendor").throttle.wait() <= 60
+        assert 55 < asked.provider("vendor").gates.throttle.wait() <= 60
 
 
 async def test_the_last_of_a_list_waits_where_that_fits(shop: World, directory: Path, vendor: Scripted) -> None:
@@ -217,12 +217,12 @@ async def test_callers_in_a_hurry_open_nobodys_breaker(shop: World, directory: P
             )
         vendor.takes = 0
         assert (await asked.ask("alone", user=U0)).provider == "vendor"
-        assert asked.provider("vendor").health.report()["error_rate"] == 0
+        assert asked.provider("vendor").gates.health.report()["error_rate"] == 0
         vendor.takes = 2
 
         async def opens() -> bool:
             await asked.ask("alone", user=U0, headers={"Request-Timeout": "0.7"})
-            return asked.provider("vendor").reads.state == "open"
+            return asked.provider("vendor").gates.reads.state == "open"
 
         await until(opens)  # with most of its time it is the vendor's fault
 
@@ -236,9 +236,9 @@ async def test_callers_who_hang_up_open_nobodys_breaker(shop: World, directory: 
             await until(lambda calls=calls: len(vendor.calls) > calls)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-        await until(lambda: not asked.provider("vendor").bulkhead.in_flight)
-        assert asked.provider("vendor").reads.state == "closed"
-        assert asked.provider("vendor").health.report()["requests"] == 0
+        await until(lambda: not asked.provider("vendor").gates.bulkhead.in_flight)
+        assert asked.provider("vendor").gates.reads.state == "closed"
+        assert asked.provider("vendor").gates.health.report()["requests"] == 0
 
 
 # --- the store in trouble ---------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ async def test_a_store_that_fails_is_no_fault_of_a_vendors(
         monkeypatch.setattr(asked.runtime._store, "lookup", fails)
         for _ in range(6):
             assert (await asked.ask("home", user=U0)).provider == "xayn"
-        assert asked.provider("discerner").reads.state == "closed"
+        assert asked.provider("discerner").gates.reads.state == "closed"
         problem = (await asked.ask("alone", user=U0)).problem("unavailable", 503)
         assert problem["attempts"][0]["error"] == "passed_over"
 

@@ -173,7 +173,7 @@ async def test_a_breaker_opens_and_closes(shop: World) -> None:
     grown = Grown(shop)
 
     def state() -> str:
-        return shop.provider("recomendo").reads.state
+        return shop.provider("recomendo").gates.reads.state
 
     async with shop.broken("recomendo", status=503):
         while state() != "open":

@@ -180,12 +180,12 @@ async def test_a_hundred_at_once_wait_their_turn_and_the_vendor_never_complains(
     assert all(later - turn >= 1 for turn, later in zip(turns, turns[40:], strict=False)), "40 in any second"
     assert turns[-1] - turns[0] > 1.9, "two full seconds must have passed"
     kept = max(Counter(map(int, heard)).values()) <= 40  # it counts by when it hears: some are longer under way
-    assert provider.throttle.until == float("-inf") or not kept, "a 429 would have been noted"
+    assert provider.gates.throttle.until == float("-inf") or not kept, "a 429 would have been noted"
 
 
 def _turns(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When each call from now on is let through."""
-    pace, turns = provider._send_rate, list[float]()
+    pace, turns = provider.gates.pace, list[float]()
     assert pace is not None
     admit = pace.admit
 

@@ -141,7 +141,7 @@ class Scene:
         if self.echo.status == 429:
             headers.setdefault("Request-Timeout", "0.1")  # who is throttled waits, if the time is there
             for provider in self.gateway.runtime.pipeline.plan.providers.values():
-                provider.throttle.until = float("-inf")
+                provider.gates.throttle.until = float("-inf")
         reply = await self.gateway.request(method, path, headers=headers, **more)
         self.said.append(f"{method} {path}: {reply.status} {dict(reply.headers)} {reply.text}")
 

@@ -239,7 +239,7 @@ async def test_half_of_the_places_stay_free(shop: World, directory: Path) -> Non
     before = counted(shop, "shadowed")
     async with shop.broken("xayn", delay="2s"):
         await asyncio.gather(*(shop.ask("shadowed", user=user) for user in USERS[:12]))
-        assert shop.provider("xayn").bulkhead.in_flight <= 2
+        assert shop.provider("xayn").gates.bulkhead.in_flight <= 2
         real = await asyncio.gather(*(shop.ask("xayn", user=user) for user in USERS[:2]))
     assert [reply.provider for reply in real] == ["xayn", "xayn"]
     assert (await grown(shop, "shadowed", before))["passed_over"] >= 10
@@ -254,7 +254,7 @@ async def test_half_of_the_rate_stays_free(shop: World, directory: Path) -> None
     calls = asked(shop)
     for user in USERS[:20]:
         await shop.ask("shadowed", user=user)
-    room = shop.provider("xayn")._send_rate
+    room = shop.provider("xayn").gates.pace
     assert room is not None
     assert room.remaining(time.monotonic()) >= 5
     assert asked(shop) - calls >= 5
@@ -265,12 +265,12 @@ async def test_one_that_is_asked_as_a_shadow_alone_heals_too(shop: World) -> Non
         for user in USERS[:6]:
             await shop.ask("shadowed", user=user)
             await until(lambda: not running(shop))
-        assert shop.provider("xayn").reads.state != "closed"
+        assert shop.provider("xayn").gates.reads.state != "closed"
     before = counted(shop, "shadowed")
 
     async def healed() -> bool:
         await shop.ask("shadowed", user=U0)
-        return shop.provider("xayn").reads.state == "closed"
+        return shop.provider("xayn").gates.reads.state == "closed"
 
     await until(healed)
     assert (await grown(shop, "shadowed", before))["answered"] >= 1

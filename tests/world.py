@@ -227,7 +227,7 @@ class World:
         pipeline = self.runtime.pipeline
         pipeline.cache.drop()
         for provider in pipeline.plan.providers.values():
-            provider.throttle.until = float("-inf")
+            provider.gates.throttle.until = float("-inf")
 
     async def log_in(self) -> None:
         """Have a token of every vendor, and no login under way that a fault still holds up."""

@@ -233,10 +233,10 @@ class Runtime:
     def _welcome(self, providers: Iterable[Provider]) -> None:
         """New providers: their incidents are logged, their tokens and connections had ahead of a request."""
         for provider in providers:
-            provider.reads.listen(_incident(provider.name, "reads"))
-            provider.writes.listen(_incident(provider.name, "writes"))
+            provider.gates.reads.listen(_incident(provider.name, "reads"))
+            provider.gates.writes.listen(_incident(provider.name, "writes"))
             self.metrics.counting.welcome(provider.name, provider.adapter_name)
-            for operations, breaker in (("reads", provider.reads), ("writes", provider.writes)):
+            for operations, breaker in (("reads", provider.gates.reads), ("writes", provider.gates.writes)):
                 breaker.listen(self.metrics.counting.breaker_changed(provider.name, operations))
             self.in_background(_warm(provider))
 
@@ -255,14 +255,14 @@ class Runtime:
         while True:
             await asyncio.sleep(KEEP_WARM)
             for provider in self.pipeline.plan.providers.values():
-                if provider.reads.state == "closed":
+                if provider.gates.reads.state == "closed":
                     self.in_background(_warm(provider))
 
     async def _close_when_idle(self, replaced: set[Provider], plan: Plan) -> None:
         """Requests that began with the old plan may ask the old providers until their deadline is over."""
         await asyncio.sleep(plan.configuration.server.deadline)
         for provider in replaced:
-            while provider.bulkhead.in_flight:  # noqa: ASYNC110  # an event there would cost every request
+            while provider.gates.bulkhead.in_flight:  # noqa: ASYNC110  # an event there would cost every request
                 await asyncio.sleep(DRAIN_LOOK)
             await provider.close()
             self._replaced.discard(provider)

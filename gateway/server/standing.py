@@ -49,11 +49,11 @@ def standing(provider: Provider, quota: dict[str, Any] | None) -> Standing:
     """As it is now, in this process."""
     token = provider.token
     return Standing(
-        provider.reads.state,
-        provider.writes.state,
-        provider.bulkhead.in_flight,
-        provider.health.seen(),
-        provider.throttle.wait(),
+        provider.gates.reads.state,
+        provider.gates.writes.state,
+        provider.gates.bulkhead.in_flight,
+        provider.gates.health.seen(),
+        provider.gates.throttle.wait(),
         token.expires_in if token else None,
         quota,
     )

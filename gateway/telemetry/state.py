@@ -62,11 +62,11 @@ def _dropped(runtime: Runtime) -> Iterator[Sample]:
 
 def _provider(provider: Provider) -> Iterator[Sample]:
     name = provider.name
-    for operations, breaker in (("reads", provider.reads), ("writes", provider.writes)):
+    for operations, breaker in (("reads", provider.gates.reads), ("writes", provider.gates.writes)):
         yield families.BREAKER, (name, operations), BREAKER[breaker.state]
-    yield families.IN_FLIGHT, (name,), provider.bulkhead.in_flight
+    yield families.IN_FLIGHT, (name,), provider.gates.bulkhead.in_flight
     yield families.IN_FLIGHT_LIMIT, (name,), provider.settings.max_in_flight
-    yield families.THROTTLED, (name,), provider.throttle.wait()
+    yield families.THROTTLED, (name,), provider.gates.throttle.wait()
     ends_in = provider.token.expires_in if provider.token else None
     if ends_in is not None:
         yield families.TOKEN, (name,), time.time() + ends_in
