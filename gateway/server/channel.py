@@ -1,7 +1,7 @@
 """What a supervisor and its workers tell each other, over a socket pair that only the two of them have.
 
     down   Birth, once ▸ Loaded | Refused, whenever the configuration's files changed     pickled: from a parent
-    up     Up: ready, or why it ended                                                     MessagePack: plain values
+    up     Up: a sign of life each second ▸ ready ▸ why it ended                          MessagePack: plain values
 
 Its end tells a worker that the supervisor is gone, however it went.
 """
@@ -47,6 +47,8 @@ class Up(msgspec.Struct, frozen=True):
 
     ready: bool = False
     failed: str = ""
+    watched: bool = False
+    """Does it hang if nothing follows for long (pulse.py)?"""
 
 
 def framed(message: bytes) -> bytes:

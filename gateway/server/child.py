@@ -9,7 +9,8 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from gateway.server.channel import from_below
+from gateway.server.channel import Up, from_below
+from gateway.server.pulse import FRAMES
 
 
 class Child:
@@ -20,17 +21,17 @@ class Child:
         process: Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        ready: Callable[[], None],
+        heard: Callable[[Up], None],
     ) -> None:
         self._process = process
         self._writer = writer
-        self._listening = asyncio.create_task(self._listen(reader, ready))
+        self._listening = asyncio.create_task(self._listen(reader, heard))
         self.failed = ""
         """Why it ended, where it says so."""
 
     @classmethod
-    async def start(cls, descriptors: Sequence[int], ready: Callable[[], None]) -> Child:
-        """A new process that inherits these descriptors; `ready` is called when it serves. Raises OSError."""
+    async def start(cls, descriptors: Sequence[int], heard: Callable[[Up], None]) -> Child:
+        """A new process that inherits these descriptors; `heard` is told what it says. Raises OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
             channel = theirs.fileno()
@@ -39,7 +40,7 @@ class Child:
                 stdin=DEVNULL, pass_fds=(channel, *descriptors),
             )  # fmt: skip
         reader, writer = await asyncio.open_connection(sock=ours)
-        return cls(process, reader, writer, ready)
+        return cls(process, reader, writer, heard)
 
     @property
     def pid(self) -> int:
@@ -58,6 +59,11 @@ class Child:
         self._writer.close()
         return code
 
+    def show_frames(self) -> None:
+        """Where it is, on its standard error; it goes on."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(FRAMES)
+
     def terminate(self) -> None:
         """SIGTERM."""
         with suppress(ProcessLookupError):
@@ -68,8 +74,7 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    async def _listen(self, reader: asyncio.StreamReader, ready: Callable[[], None]) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, heard: Callable[[Up], None]) -> None:
         while (said := await from_below(reader)) is not None:
-            self.failed = said.failed
-            if said.ready:
-                ready()
+            self.failed = said.failed or self.failed
+            heard(said)

@@ -1,6 +1,7 @@
 """Several workers behind one port: started, watched, told of each new configuration, and ended.
 
     load ▸ bind ▸ open the state once ▸ start all ─▸ each: ready ─ dead? ─▸ another in its slot, later each time
+                                            │                  └─ hangs? (pulse.py) ▸ its frames ▸ SIGKILL: dead
                                             └─ all failed: say why, once; 1
     SIGHUP, a changed file   read and checked here, once; all workers take the same
     SIGTERM                  nobody new comes in ▸ SIGTERM to all ▸ drain and a little more ▸ SIGKILL
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -28,10 +30,11 @@ from gateway import logs
 from gateway.config import ConfigError, Loaded
 from gateway.deadline import Clock
 from gateway.place import Place
-from gateway.server.channel import Birth, Refused, down
+from gateway.server.channel import Birth, Refused, Up, down
 from gateway.server.child import Child
 from gateway.server.listening import Doors, refuse_newcomers
 from gateway.server.process import open_store, refuse, told_to_stop, warn
+from gateway.server.pulse import BEAT, PRINTING, SILENT, Silences
 from gateway.server.watching import Reading, watch
 
 log = structlog.get_logger("gateway")
@@ -116,6 +119,7 @@ class Crew:
         self._children: dict[int, Child] = {}
         self._ready: set[int] = set()
         self._failures: dict[int, str] = {}
+        self._silences = Silences(clock, SILENT)
         self._decided = asyncio.Event()
         """One is ready, or none will ever be."""
         self._stop = asyncio.Event()
@@ -123,7 +127,11 @@ class Crew:
     # --- from start to end
     async def serve(self) -> int:
         """Keep all slots filled until stopped; the exit code."""
-        await asyncio.gather(*(self._keep(slot) for slot in range(self._workers)))
+        watching = asyncio.create_task(self._end_who_hangs())
+        try:
+            await asyncio.gather(*(self._keep(slot) for slot in range(self._workers)))
+        finally:
+            watching.cancel()
         if self._ready or self._stop.is_set():
             return 0
         for failure in dict.fromkeys(self._failures.values()):
@@ -168,6 +176,7 @@ class Crew:
         except OSError as error:  # no process to be had, no descriptor
             return f"a worker cannot be started: {error}"
         code = await child.ended()
+        self._silences.forget(slot)
         return child.failed or f"the worker {child.pid} ended with {code}"
 
     async def _goes_on(self, slot: int, failure: str) -> bool:
@@ -181,7 +190,7 @@ class Crew:
 
     async def _start(self, slot: int) -> Child:
         public, admin = ([sock.fileno() for sock in door] for door in self._doors)
-        child = await Child.start([*public, *admin], lambda: self._is_ready(slot))
+        child = await Child.start([*public, *admin], partial(self._hear, slot))
         self._children[slot] = child
         # Nothing is awaited between this look at the configuration and its sending, so no change is missed.
         place = Place(slot, self._workers)
@@ -190,12 +199,29 @@ class Crew:
             child.terminate()
         return child
 
+    def _hear(self, slot: int, said: Up) -> None:
+        self._silences.heard(slot, watched=said.watched)
+        if said.ready:
+            self._is_ready(slot)
+
     def _is_ready(self, slot: int) -> None:
         complete = len(self._ready) == self._workers
         self._ready.add(slot)
         self._decided.set()
         if not complete and len(self._ready) == self._workers:
             log.info("listening", **self._doors.said(), workers=self._workers)
+
+    async def _end_who_hangs(self) -> None:
+        """Until all are to end, which has its own bound; what two of them print does not mix."""
+        while not self._stop.is_set():
+            await asyncio.sleep(BEAT)
+            for slot in self._silences.look():
+                child = self._children[slot]
+                child.failed = f"the worker {child.pid} hung: no sign of life for {SILENT:g} s"
+                log.error("worker hangs and is killed; where it hangs is on stderr", slot=slot, why=child.failed)
+                child.show_frames()
+                await asyncio.sleep(PRINTING)
+                child.kill()
 
     # --- configurations
     async def take(self, read: Loaded | ConfigError) -> None:
