@@ -104,8 +104,9 @@ def test_what_is_routed_is_what_is_described(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(front, "Lane", lambda *_: None)  # the way past the routes, which has tests of its own
     routing = front.Front.__new__(front.Front)
     routing._dressing = None  # type: ignore[assignment]  # nothing is answered
-    routing._runtime = types.SimpleNamespace(  # type: ignore[assignment]  # only its bound of bodies is read
-        configuration=types.SimpleNamespace(server=types.SimpleNamespace(max_body=1))
+    routing._runtime = types.SimpleNamespace(  # type: ignore[assignment]  # no request comes
+        configuration=types.SimpleNamespace(server=types.SimpleNamespace(max_body=1)),
+        metrics=types.SimpleNamespace(active=None),
     )
     for admin in (False, True):
         routes = {(r.method, r.resource.canonical) for r in routing.app(admin=admin).router.routes() if r.resource}

@@ -205,6 +205,10 @@ async def view(store: Store) -> dict[str, Any]:
         said[f"ids of {provider}"] = await store.lookup(provider, "user", USERS)
         letters = await store.dead_letters(provider, 50)
         said[f"dead of {provider}"] = [(o.kind, o.ref, o.reason, o.attempts, o.died_at) for o in letters]
+    letters = await store.dead_letters(None, 500)
+    assert [await store.dead_letters(None, 2, one.seq) for one in letters] == [
+        letters[n + 1 : n + 3] for n in range(len(letters))
+    ]
     for n, wanted in enumerate(FILTERS):
         said[f"events {n}"] = await pages(store, wanted)
     said["queues"] = await store.queues()

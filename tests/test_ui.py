@@ -26,6 +26,7 @@ from gateway.server.endpoints.ui_words import FaultState, UiState
 from gateway.server.examples import ANSWERS
 from gateway.server.front import HTML
 from gateway.server.siblings import AskRecent
+from gateway.server.ui.letters import SHOWN
 from gateway.server.ui.page import HERE, PAGE, POLICY
 from gateway.server.ui.verdict import findings
 from gateway.state.store import StoreError
@@ -39,7 +40,7 @@ from tests.crew import WORKERS, crew
 from tests.doors import doors
 from tests.issuer import AUDIENCE, ISSUER, SECRET, claims, signed
 from tests.serving import until
-from tests.ui import Scene, scene
+from tests.ui import GONE, Scene, bury, scene
 
 # --- what is counted --------------------------------------------------------------------------------------------
 
@@ -479,6 +480,32 @@ async def test_dead_letters_are_told_and_queued_again(one: Scene) -> None:
         assert answer.status == 422
 
 
+@on_sockets
+async def test_dead_letters_can_be_looked_through_to_the_last(one: Scene) -> None:
+    """However many there are, a page is no longer than another; what comes meanwhile moves none of them."""
+    refs = [f"lost-{n:03}" for n in range(2 * SHOWN + 20)]
+    store = one.shop.runtime.store
+    await bury(store, refs)
+    state = await one.state()
+    pages, older = [state["dead_letters"]], state["older_letters"]
+    await bury(store, ["late"])
+    while older is not None:
+        async with one.shop.session.get(f"{one.admin}/ui/dead-letters?before={older}") as answer:
+            assert answer.status == 200
+            said = await answer.json()
+        pages.append(said["dead_letters"])
+        older = said["older"]
+    assert [len(page) for page in pages] == [SHOWN, SHOWN, 20]
+    assert [letter["ref"] for page in pages for letter in page] == [*reversed(refs)]
+    async with one.shop.session.get(f"{one.admin}/ui/dead-letters") as answer:
+        assert (await answer.json())["dead_letters"][0]["ref"] == "late"
+    for wrong in ("before=0", f"before={2**63}", "before=x", "page=2"):
+        async with one.shop.session.get(f"{one.admin}/ui/dead-letters?{wrong}") as answer:
+            assert answer.status == 422
+    await store.retry(GONE, None)
+    assert (await one.state())["older_letters"] is None
+
+
 async def dead(one: Scene, count: int) -> bool:
     letters = (await one.state())["dead_letters"]
     return len(letters) == count
@@ -486,7 +513,7 @@ async def dead(one: Scene, count: int) -> bool:
 
 @on_sockets
 async def test_the_page_is_not_on_the_public_listener(one: Scene) -> None:
-    for path in ("/ui", "/ui/state"):
+    for path in ("/ui", "/ui/state", "/ui/dead-letters"):
         (await one.shop.request("GET", path)).problem("not-found", 404)
 
 
@@ -500,8 +527,9 @@ async def test_who_may_look(tmp_path: Path) -> None:
             ({"Authorization": "Bearer ops"}, 200),
             ({"Authorization": f"Bearer {signed(claims(time.time(), sub='ann', scope='ops'))}"}, 403),
         ):  # fmt: skip
-            reply = await gateway.request("GET", "/ui/state", admin=True, headers=headers)
-            assert reply.status == status, reply.text
+            for path in ("/ui/state", "/ui/dead-letters"):
+                reply = await gateway.request("GET", path, admin=True, headers=headers)
+                assert reply.status == status, reply.text
             retry = {"provider": "local"}
             reply = await gateway.request("POST", "/ui/retry", admin=True, headers=headers, json=retry)
             assert reply.status == status, reply.text
@@ -516,6 +544,7 @@ async def test_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(gateway.runtime.store, asked, away)
         state = (await gateway.request("GET", "/ui/state", admin=True)).json
         assert (state["experiments"], state["dead_letters"]) == (None, None)
+        (await gateway.request("GET", "/ui/dead-letters", admin=True)).problem("unavailable", 503)
         assert state["findings"][0]["about"] == "store" and state["providers"][0]["queued_events"] is None
 
 

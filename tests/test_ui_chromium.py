@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import pytest_asyncio
 
+from gateway.server.ui.letters import SHOWN
 from gateway.telemetry.lately import NOW, WIDTH, Lately
 from gateway.telemetry.sorts import Sorts
 from tests.chromium import CHROMIUM, PHONE, chromium, explored, opened
 from tests.doors import doors
 from tests.serving import until
-from tests.ui import Scene, scene
+from tests.ui import GONE, Scene, bury, scene
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -225,6 +226,52 @@ async def test_a_dead_letter_is_sent_again(browser: Browser, well: Scene) -> Non
         await until(lambda: _nothing_dead(well))
         await page.locator("#letters table").wait_for(state="detached")
         assert seen.complaints == []
+
+
+async def test_dead_letters_are_looked_through(browser: Browser, well: Scene) -> None:
+    """Page by page; one of an older page is sent again there; what comes meanwhile moves nothing on it."""
+    shop, store, first = (
+        well.shop,
+        well.shop.runtime.store,
+        {"type": "view", "user": {"id": "u1"}, "items": ["d0"]},
+    )
+    async with opened(browser, f"{well.admin}/ui") as seen:
+        page = seen.page
+        rows, older = page.locator("#letters tbody tr"), page.get_by_role("button", name="Older dead letters")
+        async with shop.broken("algolia", status=400, path="/1/events"):
+            event = {"id": "the-first", **first}
+            assert (await shop.request("POST", "/v1/events", json={"events": [event]})).status == 202
+            await shown(page, "the-first", "#letters")
+        assert await page.locator("#turn button").count() == 0
+        await bury(store, [f"lost-{n:03}" for n in range(2 * SHOWN)])
+        await older.focus()
+        assert await rows.count() == SHOWN and "lost-099" in await rows.first.inner_text()
+        await page.keyboard.press("Enter")
+        await shown(page, "lost-049", "#letters")
+        assert await rows.count() == SHOWN
+        assert await older.evaluate("one => one === document.activeElement")
+        await bury(store, ["late"])
+        async with page.expect_response("**/ui/state"), page.expect_response("**/ui/state"):
+            pass
+        assert "lost-049" in await rows.first.inner_text() and await rows.count() == SHOWN
+        await page.keyboard.press("Enter")
+        await shown(page, "the-first", "#letters")
+        assert await rows.count() == 1 and await older.count() == 0
+        assert await page.evaluate(CONTRAST) == []
+        await page.get_by_role("button", name="Retry the-first at algolia").click()
+        await page.locator("#sure").get_by_role("button", name="Retry").click()
+        await shown(page, "1 dead letter on the way to algolia again", "#retried")
+        await shown(page, "None of these is left", "#letters")
+        await page.route("**/ui/dead-letters*", lambda route: route.abort())
+        await page.get_by_role("button", name="Back to the newest").click()
+        await shown(page, "late", "#letters")
+        assert await page.locator("#retried").inner_text() == ""
+        assert seen.complaints == []
+        await older.click()
+        await shown(page, "Older dead letters cannot be read", "#retried")
+        assert "late" in await rows.first.inner_text()
+    await store.retry(GONE, None)
+    await until(lambda: _nothing_dead(well))
 
 
 async def test_the_explorer(browser: Browser, well: Scene) -> None:

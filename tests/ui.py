@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from aiohttp import web
 
+from gateway.model.activity import Event
 from gateway.server.edges import Runner
 from gateway.server.front import Front
+from gateway.state.kept import Entry
+from gateway.state.store import Store
 from tests.world import World, bought_by, world
 
 DEMO: Final[dict[str, Any]] = yaml.safe_load(Path("config/demo.yaml").read_text())
@@ -67,6 +72,19 @@ async def listening(shop: World, stack: AsyncExitStack) -> str:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+GONE: Final = "gone"
+"""A provider that is not configured any more: nobody takes from its queue."""
+
+
+async def bury(store: Store, refs: Sequence[str]) -> None:
+    """Dead letters of these events, in this order."""
+    now = time.time()
+    events = (Event(id=ref, type="view", user="u1", time=datetime.fromtimestamp(now, UTC)) for ref in refs)
+    await store.accept([Entry(event, {GONE: "queued"}) for event in events], now)
+    waiting = await store.errands(GONE, 0, len(refs))
+    await store.settle(GONE, [], [(one, "not wanted") for one in waiting], now)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from gateway.server.endpoints.ui_words import (
     FaultState,
     Finding,
     Letter,
+    Letters,
     Pace,
     PlacementState,
     ProblemState,
@@ -32,6 +33,7 @@ _PACE: Final = (*(Pace(0, 0),) * 29, Pace(240, 224))
 _ARM: Final = ArmState("control", 90.0, ("vendor-a", "vendor-b"), {}, _TRAFFIC, _TRAFFIC)
 _SAYS: Final = "vendor-a: breaker open, home is answered by vendor-b (fallback 93 %)"
 _FAULT: Final = FaultState("failed", 6, 6, _AT, "answered 503", _TRACE)
+_LETTER: Final = Letter("vendor-b", "event", "7c9e", "422: unknown item", 1, _AT)
 _ATTEMPT: Final = {"provider": "vendor-a", "error": "failed", "detail": "answered 503", "ms": 31.5}
 
 
@@ -50,11 +52,12 @@ def showing(providers: list[dict[str, Any]], experiment: ExperimentResult) -> di
         providers=tuple(one | lately for one in providers),
         placements=(placement,),
         experiments=(experiment,),
-        dead_letters=(Letter("vendor-b", "event", "7c9e", "422: unknown item", 1, _AT),),
+        dead_letters=(_LETTER,),
+        older_letters=None,
         problems=(
             ProblemState(
                 "unavailable", 503, "POST", "/v1/recommendations", "cart", 3, _AT, _AT, _TRACE, (_ATTEMPT,)
             ),
         ),
     )
-    return {"ui_state": state, "retry_dead_letters": Retried(1)}
+    return {"ui_state": state, "dead_letters": Letters((_LETTER,), None), "retry_dead_letters": Retried(1)}

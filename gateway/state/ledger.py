@@ -77,8 +77,8 @@ class Ledger(Protocol):
     async def queues(self) -> dict[str, Queue]:
         """What waits, by provider."""
 
-    async def dead_letters(self, provider: str | None, limit: int) -> list[DeadLetter]:
-        """What was refused, newest first; of all providers where none is named."""
+    async def dead_letters(self, provider: str | None, limit: int, before: int | None = None) -> list[DeadLetter]:
+        """What was refused, newest first; of all providers where none is named, and before this number alone."""
 
     async def retry(self, provider: str | None, ref: str | None) -> int:
         """Queue dead letters again (of one provider, of one event, user or item); how many those were."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.errors import NotFound, Unavailable
 from gateway.server.endpoints.endpoint import ANYBODY, BODIES, CALLS, Endpoint
-from gateway.server.endpoints.ui_words import Retried, RetryRequest, UiState
+from gateway.server.endpoints.ui_words import Letters, LettersQuery, Retried, RetryRequest, UiState
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
@@ -28,6 +28,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=UiState,
         admin=True,
         problems=CALLS[1:],
+    ),
+    Endpoint(
+        name="dead_letters",
+        method="GET",
+        path="/ui/dead-letters",
+        scope="ops",
+        about="Dead letters, fifty on a page, the newest first. For that page too.",
+        in_query=LettersQuery,
+        answers=Letters,
+        admin=True,
+        problems=(*CALLS, Unavailable),
     ),
     Endpoint(
         name="retry_dead_letters",

@@ -145,6 +145,22 @@ class Letter(msgspec.Struct, frozen=True):
     """When it was refused."""
 
 
+class Letters(msgspec.Struct, frozen=True):
+    """A page of dead letters."""
+
+    dead_letters: tuple[Letter, ...]
+    """The newest first."""
+    older: int | None
+    """What `before` says for the next page; null at the end."""
+
+
+class LettersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters."""
+
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    """`older` of the page before; absent: the newest."""
+
+
 class ProblemState(msgspec.Struct, frozen=True):
     """Problems of one sort that callers were told: the same in method, route, placement, status and slug."""
 
@@ -205,6 +221,8 @@ class UiState(msgspec.Struct, frozen=True):
     """As in `GET /v1/experiments`; null while the state store does not answer."""
     dead_letters: tuple[Letter, ...] | None
     """The newest; null while the state store does not answer."""
+    older_letters: int | None
+    """`older`, as in `GET /ui/dead-letters`."""
     problems: tuple[ProblemState, ...]
     """That callers were told since this process started: the last hundred sorts, the latest first."""
 

@@ -1,4 +1,4 @@
-"""`/ui`: the page, what it shows, and dead letters queued again."""
+"""`/ui`: the page, what it shows, and dead letters: looked through, and queued again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from aiohttp import web
 from gateway.delivery import Call, Delivery
 from gateway.errors import Forbidden, NotFound
 from gateway.server.bodies import json_body
-from gateway.server.endpoints.ui_words import Retried, RetryRequest
+from gateway.server.endpoints.ui_words import LettersQuery, Retried, RetryRequest
 from gateway.server.mistakes import decode
 from gateway.server.parts import Part, answered
+from gateway.server.ui.letters import page
 from gateway.server.ui.page import PAGE, POLICY
 from gateway.server.ui.state import gathered
 
@@ -28,6 +29,11 @@ class Ui(Part):
     async def ui_state(self, _request: web.Request, call: Call) -> Delivery:
         _refuse_who_speaks_for_one_user(call)
         return answered(200, await gathered(self.runtime))
+
+    async def dead_letters(self, request: web.Request, call: Call) -> Delivery:
+        _refuse_who_speaks_for_one_user(call)
+        query = self.ask(request, call, LettersQuery).query
+        return answered(200, await page(self.runtime.store, query.before))
 
     async def retry_dead_letters(self, request: web.Request, call: Call) -> Delivery:
         _refuse_who_speaks_for_one_user(call)

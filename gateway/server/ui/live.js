@@ -4,7 +4,7 @@ const EVERY = 2000;
 const LONGEST = 10000;
 const PATIENCE = 8000;
 const KEPT = "gateway-key";
-const at = { state: null, span: "minute", away: 0, since: 0, timer: 0, asking: false };
+const at = { state: null, older: null, span: "minute", away: 0, since: 0, timer: 0, asking: false };
 
 const key = () => sessionStorage.getItem(KEPT);
 
@@ -49,7 +49,7 @@ function draw() {
   drawProviders(state);
   drawPlacements(state, at.span);
   drawExperiments(state);
-  drawQueues(state);
+  drawQueues(state, at.older);
   drawProblems(state);
   drawChoices(state);
 }
@@ -103,7 +103,20 @@ async function retry({ provider, ref }) {
   } catch (error) {
     show("retried", `There was no answer: ${error.message}`);
   }
+  if (at.older) turnTo(at.older.before);
   look();
+}
+
+async function turnTo(before) {
+  try {
+    const answer = before === "" ? null : await ask(`/ui/dead-letters?before=${before}`);
+    const said = answer && (await answer.json());
+    if (answer && !answer.ok) throw new Error(said.detail || `status ${answer.status}`);
+    at.older = said && { ...said, before };
+  } catch (error) {
+    show("retried", `Older dead letters cannot be read: ${error.message}`);
+  }
+  draw();
 }
 
 function sure(question) {
@@ -119,6 +132,10 @@ function sure(question) {
 byId("main").addEventListener("click", (event) => {
   const button = event.target.closest("button[data-provider]");
   if (button) retry(button.dataset);
+  const page = event.target.closest("button[data-before]");
+  if (!page) return;
+  show("retried");
+  turnTo(page.dataset.before);
 });
 
 byId("span").addEventListener("change", (event) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,7 +16,6 @@ from gateway.server.endpoints.ui_words import (
     ArmState,
     Duration,
     FaultState,
-    Letter,
     Pace,
     PlacementState,
     ProblemState,
@@ -29,15 +28,13 @@ from gateway.server.endpoints.ui_words import (
 from gateway.server.experiments import Experiments
 from gateway.server.runtime import Runtime
 from gateway.server.siblings import AskRecent
+from gateway.server.ui.letters import page
 from gateway.server.ui.verdict import findings
 from gateway.state.store import StoreError
 from gateway.telemetry.lately import BUCKETS
 from gateway.telemetry.recent import Fault, Flow, Recent, Shade, together
 
 T = TypeVar("T")
-
-SHOWN: Final = 50
-"""Dead letters on the page."""
 
 
 async def gathered(runtime: Runtime) -> UiState:
@@ -46,7 +43,7 @@ async def gathered(runtime: Runtime) -> UiState:
         _recent(runtime),
         ops.providers(runtime),
         _if_store_answers(Experiments(runtime).results()),
-        _if_store_answers(runtime.store.dead_letters(None, SHOWN)),
+        _if_store_answers(page(runtime.store)),
     )
     plan = runtime.pipeline.plan
     state = UiState(
@@ -60,10 +57,8 @@ async def gathered(runtime: Runtime) -> UiState:
         providers=tuple(_provider(runtime, one, recent) for one in said["providers"]),
         placements=tuple(_placement(one, recent) for one in plan.placements.values()),
         experiments=experiments,
-        dead_letters=None if letters is None else tuple(
-            Letter(one.provider, one.kind, one.ref, one.reason, one.attempts, moment(one.died_at))
-            for one in letters
-        ),
+        dead_letters=None if letters is None else letters.dead_letters,
+        older_letters=None if letters is None else letters.older,
         problems=tuple(
             ProblemState(
                 one.slug, one.status, one.method, one.route, one.placement, one.times,

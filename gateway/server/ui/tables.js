@@ -82,10 +82,11 @@ function rate(value, units) {
 
 // --- what waits, and what was refused
 
-function drawQueues(state) {
+function drawQueues(state, older) {
   if (state.dead_letters === null) {
     show("queues", el("p", null, "The state store does not answer: what waits is not known."));
-    return show("letters");
+    show("letters");
+    return show("turn");
   }
   const busy = state.providers.filter((one) => one.queued_events || one.dead_letters);
   const columns = [
@@ -99,7 +100,8 @@ function drawQueues(state) {
   ]);
   show("queues", busy.length ? table("What each provider is still to be told", columns, rows)
     : el("p", { class: "quiet" }, "Nothing waits, and nothing was refused."));
-  return show("letters", state.dead_letters.length ? letters(state) : null);
+  show("turn", turning(older ? older.older : state.older_letters, older !== null));
+  return show("letters", older ? olderLetters(older, state) : state.dead_letters.length ? letters(state) : null);
 }
 
 const FIRST = 6;
@@ -119,6 +121,16 @@ function lettersTable(caption, all, now) {
   ]);
   return table(caption, columns, rows);
 }
+
+// A page that is looked through stands still, in place of the newest: what comes meanwhile moves nothing on it.
+const olderLetters = ({ dead_letters: all }, { at: now }) => (all.length
+  ? lettersTable("Older dead letters, the newest first", all, now)
+  : el("p", { class: "quiet" }, "None of these is left."));
+const turning = (before, back) => [
+  before === null ? null : turn("Older dead letters", before), before === null || !back ? null : " ",
+  back ? turn("Back to the newest", "") : null,
+];
+const turn = (words, before) => el("button", { type: "button", class: "plain", "data-before": String(before) }, words);
 
 const again = (words, provider, ref) => el("button", {
   type: "button", class: "plain", "data-provider": provider, "data-ref": ref,

@@ -17,6 +17,8 @@ from gateway.state.sqlite.database import Database, select
 
 MOST_BYTES: Final = 4_000_000
 """Of errands that are handed out at once, so that large ones cannot fill the memory."""
+LAST: Final = 2**63 - 1
+"""No number is above it."""
 COPIED: Final = "provider, kind, ref, subject, event, accepted_at, body"
 RECORDS: Final = ("put_user", "put_item", "delete_item")
 
@@ -96,14 +98,14 @@ class Outbox:
         return await self.db.read(work)
 
     # --- dead letters
-    async def dead_letters(self, provider: str | None, limit: int) -> list[DeadLetter]:
+    async def dead_letters(self, provider: str | None, limit: int, before: int | None = None) -> list[DeadLetter]:
         """Newest first."""
 
         def work() -> list[DeadLetter]:
             rows = self.db.reading.execute(
                 "SELECT seq, provider, kind, ref, reason, attempts, died_at FROM dead_letters "
-                "WHERE coalesce(?, provider) = provider ORDER BY seq DESC LIMIT ?",
-                (provider, limit),
+                "WHERE coalesce(?, provider) = provider AND seq < ? ORDER BY seq DESC LIMIT ?",
+                (provider, LAST if before is None else before, limit),
             )
             return [DeadLetter(*row) for row in rows]
 

@@ -190,11 +190,12 @@ class Outbox:
         }
 
     # --- dead letters
-    async def dead_letters(self, provider: str | None, limit: int) -> list[DeadLetter]:
+    async def dead_letters(self, provider: str | None, limit: int, before: int | None = None) -> list[DeadLetter]:
         """Newest first."""
+        below = "+" if before is None else f"({stream_id(before)}"
         names = await self._names(provider)
         found = await self.server.ask(
-            *(("XREVRANGE", self.server.key("dead", name), "+", "-", "COUNT", limit) for name in names)
+            *(("XREVRANGE", self.server.key("dead", name), below, "-", "COUNT", limit) for name in names)
         )
         letters = [
             _dead_letter(id_, name, fields)
