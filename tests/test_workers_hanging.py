@@ -145,7 +145,7 @@ async def hung(directory: Path) -> int:
 
 def hanging(gateway: Crew) -> list[tuple[int, str]]:
     """Slot and reason of each that was said to hang."""
-    said = gateway.said("worker hangs and is killed; where it hangs is on stderr")
+    said = gateway.said("worker hangs")
     assert {line["level"] for line in said} <= {"error"}
     return [(line["slot"], line["why"]) for line in said]
 

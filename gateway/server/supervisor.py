@@ -218,7 +218,7 @@ class Crew:
             for slot in self._silences.look():
                 child = self._children[slot]
                 child.failed = f"the worker {child.pid} hung: no sign of life for {SILENT:g} s"
-                log.error("worker hangs and is killed; where it hangs is on stderr", slot=slot, why=child.failed)
+                log.error("worker hangs", slot=slot, why=child.failed, detail="where: on stderr; it is killed")
                 child.show_frames()
                 await asyncio.sleep(PRINTING)
                 child.kill()
