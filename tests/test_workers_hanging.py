@@ -94,10 +94,17 @@ async def gateway(directory: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[C
     (directory / "stuck.py").write_text(ADAPTER)
     (directory / "sitecustomize.py").write_text(SITE)
     patch.setenv("PYTHONPATH", str(directory))
-    async with crew(directory, configuration(directory)) as one:
-        yield one
-        workers = one.workers()
-    assert not any(map(alive, workers))
+    workers: list[int] = []
+    try:
+        async with crew(directory, configuration(directory)) as one:
+            try:
+                yield one
+            finally:
+                workers += one.workers()
+        assert not any(map(alive, workers))
+    finally:
+        for pid in filter(alive, workers):  # hangs, and nobody has ended it: a supervisor that is killed cannot
+            one.kill_hard(pid)
 
 
 def configuration(directory: Path, **options: Any) -> dict[str, Any]:
