@@ -21,7 +21,7 @@ LEAST: Final = 0.050
 class Deadline:
     """A moment after which nobody waits any more. Narrowed once for each provider of a list."""
 
-    __slots__ = ("_clock", "after", "at", "breaker", "trace", "trail")
+    __slots__ = ("_clock", "after", "at", "breaker", "cause", "trace", "trail")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Deadline:
         after: int = 0,
         trail: list[Exchange] | None = None,
         trace: Trace | None = None,
+        cause: Trace | None = None,
     ) -> None:
         self._clock = clock
         self.at = at
@@ -39,8 +40,17 @@ class Deadline:
         """Where every exchange within this deadline is listed; None: nobody wants to know."""
         self.trace = trace
         """Of the request that ends then; None: nobody's."""
+        self.cause = cause
+        """Of the request that has its answer and made more to be done, which nobody waits for: what goes wrong
+        with that is logged with it. It is no part of that trace: its spans would end after their parent."""
         self.breaker: str | None = None
         """The state of the breaker that let the present provider be asked, for its spans."""
+
+    @property
+    def logged_as(self) -> str | None:
+        """The id of the trace that a line in the log is about."""
+        trace = self.trace or self.cause
+        return None if trace is None else trace.trace_id
 
     @classmethod
     def within(cls, clock: Clock, seconds: float) -> Deadline:
@@ -49,7 +59,7 @@ class Deadline:
 
     def before(self, others: int) -> Deadline:
         """The same moment, with that many providers still to come."""
-        return Deadline(self._clock, self.at, others, self.trail, self.trace)
+        return Deadline(self._clock, self.at, others, self.trail, self.trace, self.cause)
 
     def left(self) -> float:
         """Seconds; negative when over."""
@@ -78,4 +88,4 @@ class Hurried(Deadline):
     __slots__ = ()
 
     def before(self, others: int) -> Hurried:
-        return Hurried(self._clock, self.at, others, self.trail, self.trace)
+        return Hurried(self._clock, self.at, others, self.trail, self.trace, self.cause)

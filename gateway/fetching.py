@@ -34,6 +34,7 @@ from gateway.shadowing import shadowed
 from gateway.state.store import Store
 from gateway.tailoring import Ask
 from gateway.telemetry.notes import Notes
+from gateway.telemetry.trace import Trace
 
 MISS: Final = "gateway; fwd=miss"
 STORED: Final = "gateway; fwd=miss; stored"
@@ -123,7 +124,7 @@ class Fetching:
                     asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
                 )
         if fetched.ttl < 0:  # another process had it, and it is stale by now: renewed as if it had been here
-            self.renew(asked, caching)
+            self.renew(asked, caching, deadline.trace)
         if collapsed:
             return Fetched(fetched.answer, COLLAPSED, fetched.ttl)
         return fetched if fetched.status != MISS else Fetched(fetched.answer, MISS, 0.0)
@@ -171,7 +172,8 @@ class Fetching:
         name, said = await self._rounds.first(asked, ask, deadline, attempts)
         shadow = asked.placement.shadow
         if shadow is not None and failed is None:
-            shadow.consider(lambda: self._shadow(asked, shadow.provider, said))
+            cause = deadline.trace or deadline.cause
+            shadow.consider(lambda: self._shadow(asked, shadow.provider, said, cause))
         return render(asked, name, said, fallback=bool(attempts), signer=self._signer(), now=self._wall())
 
     def concluded(self, asked: Asked, none: NoneAnswered) -> CachedAnswer:
@@ -182,25 +184,30 @@ class Fetching:
         return render(asked, None, nothing, fallback=True, signer=self._signer(), now=self._wall())
 
     # --- nobody waits
-    def renew(self, asked: Asked, caching: Caching) -> None:
-        """Fetch it anew; whoever asks meanwhile waits for this."""
-        self._flights.launch(asked.key, lambda: self._renew(asked, caching))
+    def renew(self, asked: Asked, caching: Caching, cause: Trace | None = None) -> None:
+        """Fetch it anew; whoever asks meanwhile waits for this. `cause`: of the request that got the stale one."""
+        self._flights.launch(asked.key, lambda: self._renew(asked, caching, cause))
 
-    async def _renew(self, asked: Asked, caching: Caching) -> Fetched:
+    async def _renew(self, asked: Asked, caching: Caching, cause: Trace | None) -> Fetched:
         """What goes wrong is noted and forgotten."""
+        deadline = self._deadline()
+        deadline.cause = cause
         try:
-            return await self._fetch_and_keep(asked, caching, None, self._deadline())
+            return await self._fetch_and_keep(asked, caching, None, deadline)
         except NoneAnswered:
             found = self.look_up(asked.key, caching)
             if found is None:  # dropped meanwhile: for those who joined
                 raise
             return Fetched(found.answer, STORED, caching.ttl)
         except Exception:  # here a renewal ends: nobody waits for it
-            log.exception("renewal", placement=asked.placement.name)
+            log.exception("renewal", placement=asked.placement.name, trace_id=deadline.logged_as)
             raise
 
-    async def _shadow(self, asked: Asked, provider: Provider, served: Recommendations) -> None:
+    async def _shadow(
+        self, asked: Asked, provider: Provider, served: Recommendations, cause: Trace | None
+    ) -> None:
         deadline = self._deadline().before(1)
+        deadline.cause = cause
         self._notes.note(await shadowed(asked, provider, served, self._store, self._hidden, deadline, self._clock))
 
     async def close(self) -> None:

@@ -76,6 +76,7 @@ class Rounds:
                 asked.key,
                 ended,
                 deadline.trace,
+                deadline.cause,
             )
         )
 

@@ -39,7 +39,9 @@ async def shadowed(
     except ProviderError as error:
         outcome = "empty" if error.outcome == "empty" else error.name
     except Exception:  # here a shadow request ends: nobody waits for it
-        log.exception("shadow", placement=asked.placement.name, provider=provider.name)
+        log.exception(
+            "shadow", placement=asked.placement.name, provider=provider.name, trace_id=deadline.logged_as
+        )
         outcome = "internal"
     both = overlap([item.id for item in served.items], items) if items else None
     return Shadowed(asked.placement.name, provider.name, outcome, clock() - started, both)

@@ -137,6 +137,13 @@ def test_answers_that_are_not_as_documented_are_told_once_a_place(page: Page) ->
     assert line["trace_id"] == (drifted[0].trace or Trace()).trace_id and "x.py:3" in line["detail"]
 
 
+def test_what_nobody_waits_for_is_told_with_the_trace_that_caused_it(page: Page) -> None:
+    """A renewal of an answer that went out stale: no request's own, and one that it can be found by."""
+    renewed, cause = Attempt("xayn", Malformed("unexpected answer (KeyError at x.py:3)"), 0.1), Trace()
+    (line,) = lines_of(page, Round("home", "for_you", None, 5, (renewed,), None, (), 0.1, cause=cause))
+    assert (line["event"], line["trace_id"]) == ("malformed", cause.trace_id)
+
+
 async def test_of_a_running_gateway(tmp_path: Path, page: Page) -> None:
     async with doors(tmp_path, {}) as gateway:
         trace = "1" * 32

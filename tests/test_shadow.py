@@ -23,6 +23,7 @@ from tests.world import World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+TRACE: Final = "c" * 32
 U0: Final = {"id": "u0"}
 USERS: Final = [{"id": f"u{n}"} for n in range(30)]
 
@@ -175,9 +176,11 @@ async def test_a_fault_of_our_own_is_logged_and_counted(shop: World, monkeypatch
     before = counted(shop, "shadowed")
     monkeypatch.setattr(shop.provider("xayn"), "call", broken)
     with capture_logs() as lines:
-        assert (await shop.ask("shadowed", user=U0)).status == 200
+        parent = {"traceparent": f"00-{TRACE}-{'1' * 16}-01"}
+        assert (await shop.ask("shadowed", user=U0, headers=parent)).status == 200
         assert await grown(shop, "shadowed", before) == {"internal": 1}
-    assert [line["provider"] for line in lines if line["event"] == "shadow"] == ["xayn"]
+    said = [(line["provider"], line["trace_id"]) for line in lines if line["event"] == "shadow"]
+    assert said == [("xayn", TRACE)], "whose answer it is compared with"
 
 
 async def test_a_reload_takes_the_shadow_away_while_it_is_asked(shop: World, directory: Path) -> None:

@@ -15,15 +15,18 @@ import msgspec
 import pytest
 import yaml
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from gateway.adapter import Adapter, Flow, How
 from gateway.config import load
 from gateway.delivery import Call, Delivery
-from gateway.errors import DeadlineExceeded, Failed, NoAnswer, ProviderError, Unavailable
+from gateway.errors import DeadlineExceeded, Failed, Malformed, NoAnswer, ProviderError, Unavailable
 from gateway.model.query import Item, Kind, Recommend, Recommendations
 from gateway.policies.cache import AnswerCache
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from gateway.telemetry.notes import Round
+from gateway.telemetry.trace import Trace
 from tests.clock import FakeClock
 
 WINDOWS: Final = {"ttl": "10s", "stale_while_revalidate": "20s", "stale_if_error": "1h"}
@@ -215,6 +218,34 @@ async def test_a_failed_renewal_of_a_dropped_answer_bothers_nobody(gateway: Gate
     gateway.runtime.pipeline.cache.drop()
     await gateway.settled()
     assert unheard == []
+
+
+async def test_a_renewal_that_breaks_is_logged_with_the_request_that_caused_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes part in its trace no further: that was answered before."""
+    trace, rounds = Trace(), list[Round]()
+    fetching, body = gateway.runtime.pipeline.fetching, b'{"placement": "home", "user": {"id": "u"}, "count": 2}'
+    call = Call("recommend", CIMultiDict({"Host": "localhost"}), body=body, trace=trace)
+    await gateway.runtime.pipeline.answer(call)
+    asked = call.asked
+    assert asked is not None and asked.placement.caching is not None
+    gateway.runtime.notes.read()
+    vendor.fails = Malformed("unexpected answer")
+    fetching.renew(asked, asked.placement.caching, trace)
+    await gateway.settled()
+    rounds += [note for note in gateway.runtime.notes._waiting if isinstance(note, Round)]
+    assert [(one.trace, one.cause) for one in rounds] == [(None, trace)]
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gateway.runtime.pipeline.plan.providers["one"], "call", broken)
+    with capture_logs() as lines:
+        fetching.renew(asked, asked.placement.caching, trace)
+        await gateway.settled()
+    said = [(line["placement"], line["trace_id"]) for line in lines if line["event"] == "renewal"]
+    assert said == [("home", trace.trace_id)]
 
 
 async def test_the_tag_is_of_what_is_recommended(gateway: Gateway) -> None:

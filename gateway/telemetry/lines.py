@@ -145,7 +145,8 @@ def _tell_malformed(notes: Sequence[Note]) -> None:
         if type(note) is Round and note.attempts:
             for attempt in note.attempts:
                 if isinstance(attempt.error, Malformed):
-                    trace = note.trace.trace_id if note.trace is not None else None
-                    found.setdefault((attempt.provider, str(attempt.error)), []).append(trace)
+                    trace = note.trace or note.cause
+                    id_ = None if trace is None else trace.trace_id
+                    found.setdefault((attempt.provider, str(attempt.error)), []).append(id_)
     for (provider, detail), traces in found.items():
         log.warning("malformed", provider=provider, detail=detail, count=len(traces), trace_id=traces[0])

@@ -131,6 +131,8 @@ class Round(msgspec.Struct, frozen=True, gc=False):
     """Of the monotonic clock."""
     trace: Trace | None = None
     """Of the request that it was made for; None: nobody's."""
+    cause: Trace | None = None
+    """Of the request that was answered before, and made it worth doing (a renewal)."""
 
 
 class Shadowed(msgspec.Struct, frozen=True):
