@@ -218,6 +218,10 @@ async def test_those_that_may_take_their_time_are_left_in_peace(
         slow = {int(pid) for pid in (tmp_path / "made").read_text().split()}
         assert slow >= {*one.workers()} >= {staying}, "who stayed was slow, and who came"
 
+        (dead,) = {*one.workers()} - {staying}
+        one.kill_hard(dead)  # without a word: its silence is not that of its successor, which starts slowly
+        await replaced(one, dead)
+
         os.kill(one.pid, signal.SIGSTOP)
         await asyncio.sleep(LONG)
         os.kill(one.pid, signal.SIGCONT)

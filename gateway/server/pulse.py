@@ -3,8 +3,8 @@
     worker      beat, about each second that its loop turns ─▸ channel ┐
     supervisor  a turn each second: who said nothing for SILENT? ◂─────┘ ─▸ log ▸ its frames on stderr ▸ SIGKILL
 
-Not watched, whatever it does: one that starts (it has not beaten yet, and its doors are shut), that takes another
-configuration, that drains and closes. One with much to do beats all the same: its loop turns, if slowly.
+Not watched, whatever it does: one whose doors are not yet open or shut again, and one that takes another
+configuration. One that drains or has much to do beats all the same: its loop turns, if slowly.
 """
 
 from __future__ import annotations
@@ -39,26 +39,25 @@ class Pulse:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """For the time of the block, in the running event loop."""
+        """For the time of the block, in the running event loop; what comes after may take its time."""
         beats = asyncio.create_task(self._beat())
         try:
             yield
         finally:
             beats.cancel()
-            self.leave()
+            self._excuse()
 
     @contextmanager
     def excused(self) -> Iterator[None]:
         """What is done in this block may take its time."""
-        self.leave()
+        self._excuse()
         try:
             yield
         finally:
             self._excuses -= 1
             self._tell()
 
-    def leave(self) -> None:
-        """From now on everything may."""
+    def _excuse(self) -> None:
         self._excuses += 1
         self._tell()
 

@@ -98,7 +98,6 @@ async def _work(channel: socket.socket) -> None:
         try:
             await stop.wait()
         finally:
-            pulse.leave()
             runtime.ready = False
             obeying.cancel()
 
