@@ -114,7 +114,7 @@ class Pipeline:
             return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", found.ttl)
         if found.freshness == "revalidate":
             if found.due:
-                self.fetching.renew(asked, caching)
+                self.fetching.renew(asked, caching, call.trace)
             return self._deliver(call, found.answer, f"gateway; hit; ttl={floor(found.ttl)}", 0)
         return None if found.due else self._deliver_stale(call, found)
 

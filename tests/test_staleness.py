@@ -232,7 +232,8 @@ async def test_a_renewal_that_breaks_is_logged_with_the_request_that_caused_it(
     assert asked is not None and asked.placement.caching is not None
     gateway.runtime.notes.read()
     vendor.fails = Malformed("unexpected answer")
-    fetching.renew(asked, asked.placement.caching, trace)
+    gateway.clock.passes(15)
+    await gateway.runtime.pipeline.answer(Call("recommend", call.headers, body=body, trace=trace))
     await gateway.settled()
     rounds += [note for note in gateway.runtime.notes._waiting if isinstance(note, Round)]
     assert [(one.trace, one.cause) for one in rounds] == [(None, trace)]
