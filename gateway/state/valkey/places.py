@@ -81,8 +81,10 @@ class Place:
         return self._made(**{**self._settings, "host": host.name, "port": host.port})
 
     def _made(self, **settings: Any) -> Connection:
-        more = {"socket_connect_timeout": CONNECT, "retry": Retry(NoBackoff(), 0), "protocol": 2}
-        made: Connection = self._class(**{**settings, **more, "decode_responses": False})
+        # No socket_timeout: who asks has a deadline of its own. With one, redis-py sends through asyncio.wait_for,
+        # which before Python 3.12 may swallow that deadline, or a cancellation, where it has just sent.
+        own = {"socket_timeout": None, "socket_connect_timeout": CONNECT, "retry": Retry(NoBackoff(), 0)}
+        made: Connection = self._class(**{**settings, **own, "protocol": 2, "decode_responses": False})
         return made
 
     # --- which of several
