@@ -25,6 +25,7 @@ LONG: Final = (
     "test_rollout",
     "test_algolia_filters",
     "test_workers",
+    "test_workers_hanging",
     "test_kill",
     "test_valkey",
     "test_thirdparty",

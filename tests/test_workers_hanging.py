@@ -186,6 +186,7 @@ async def test_one_that_hangs_says_where_and_is_replaced(tmp_path: Path, monkeyp
     assert shown(one, "goes_round_for_ever")
 
 
+@pytest.mark.more("long faults")
 async def test_all_may_hang_and_one_that_is_stopped_is_replaced_though_it_shows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +203,7 @@ async def test_all_may_hang_and_one_that_is_stopped_is_replaced_though_it_shows_
     assert shown(one, "waits_for_ever")
 
 
+@pytest.mark.more("long faults")
 async def test_those_that_may_take_their_time_are_left_in_peace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
