@@ -151,7 +151,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _work(args: argparse.Namespace) -> int:
-    return _elsewhere("gateway.server.worker:work", args)
+    return _elsewhere("gateway.server.workers.worker:work", args)
 
 
 def _check(args: argparse.Namespace) -> int:

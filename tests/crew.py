@@ -19,7 +19,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.place import Place
-from gateway.server.siblings import AskProviders, Question, Siblings, Told
+from gateway.server.workers.siblings import AskProviders, Question, Siblings, Told
 from tests.serving import Process
 
 T = TypeVar("T")

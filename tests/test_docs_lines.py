@@ -16,11 +16,11 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
+from gateway.server.documents.pages import docs_page
 from gateway.server.edges import Runner
 from gateway.server.endpoints import ENDPOINTS
 from gateway.server.endpoints.controlling import STRATEGY
 from gateway.server.front import Front
-from gateway.server.pages import docs_page
 from tests.world import World, world
 
 pytestmark = [

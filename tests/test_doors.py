@@ -14,9 +14,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from gateway.config.access import SCOPES
+from gateway.server.documents.headers import IN_ANSWERS
 from gateway.server.dressing import SECURITY
 from gateway.server.endpoints import ENDPOINTS, Endpoint
-from gateway.server.headers import IN_ANSWERS
 from tests.doors import ASK, Doors, doors
 from tests.issuer import AUDIENCE, ISSUER, SECRET, claims, jwk, signed
 from tests.world import Reply

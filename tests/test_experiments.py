@@ -25,7 +25,7 @@ from gateway.model.activity import Event, EventItem
 from gateway.model.query import Snippet
 from gateway.plan import Plan
 from gateway.policies.split import Experiment
-from gateway.server.experiments import prefers_csv
+from gateway.server.handlers.experiments import prefers_csv
 from gateway.state.kept import Entry
 from gateway.state.opening import open_at
 from gateway.state.sqlite import SqliteStore

@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 
 from gateway.place import Place
-from gateway.server.crowd import Crowd
 from gateway.server.listening import Entrance, bound, close
+from gateway.server.workers.crowd import Crowd
 
 
 class Echo(asyncio.Protocol):

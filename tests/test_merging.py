@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.health import Seen
 from gateway.place import ALONE, Place
-from gateway.server.counts import Counts
-from gateway.server.merging import Family, Rule, encoded, families, merged
-from gateway.server.standing import Standing, together
-from gateway.server.supervisor import LONGEST_PAUSE, STEADY, Backoff
+from gateway.server.handlers.standing import Standing, together
+from gateway.server.workers.counts import Counts
+from gateway.server.workers.merging import Family, Rule, encoded, families, merged
+from gateway.server.workers.supervisor import LONGEST_PAUSE, STEADY, Backoff
 from gateway.telemetry.exposition import Shown
 from gateway.telemetry.exposition import shown as shown_of
 from gateway.telemetry.families import MERGES

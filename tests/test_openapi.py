@@ -18,12 +18,12 @@ from openapi_spec_validator import validate
 
 from gateway.errors import PROBLEMS, InvalidRequest
 from gateway.server import front
-from gateway.server.catalogue import EXPLAINED
+from gateway.server.documents.catalogue import EXPLAINED
+from gateway.server.documents.openapi import document
+from gateway.server.documents.parameters import in_query
+from gateway.server.documents.schemas import components, member_docs
 from gateway.server.endpoints import ENDPOINTS, Endpoint
-from gateway.server.openapi import document
-from gateway.server.parameters import in_query
 from gateway.server.query import REPEATED, SINGLE, from_query
-from gateway.server.schemas import components, member_docs
 from tests.served import KEY, ONLY_EVENTS, Served, served
 
 Object = dict[str, Any]

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.errors import PROBLEMS
+from gateway.server.documents.html import VOID, Html, inline, page, pretty, prose, tag
+from gateway.server.documents.members import kind, members, rows
+from gateway.server.documents.openapi import document
+from gateway.server.documents.pages import curl, docs_page, problem_page
 from gateway.server.endpoints import ENDPOINTS
 from gateway.server.front import HTML
-from gateway.server.html import VOID, Html, inline, page, pretty, prose, tag
-from gateway.server.members import kind, members, rows
-from gateway.server.openapi import document
-from gateway.server.pages import curl, docs_page, problem_page
 
 DOCUMENT = json.loads(document())
 SLUGS = [error.slug for error in PROBLEMS]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server import pulse
-from gateway.server.channel import Up
-from gateway.server.pulse import BEAT, LATE, Pulse, Silences
-from gateway.server.worker import _mention
+from gateway.server.workers import pulse
+from gateway.server.workers.channel import Up
+from gateway.server.workers.pulse import BEAT, LATE, Pulse, Silences
+from gateway.server.workers.worker import _mention
 from tests.clock import FakeClock
 from tests.more import examples
 

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from gateway.server.documents.openapi import document
 from gateway.server.edges import listen
-from gateway.server.openapi import document
 from tests.served import KEY, served
 
 CONFIG: Final = Path(__file__).parent / "schemathesis.toml"

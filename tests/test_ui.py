@@ -22,13 +22,13 @@ from gateway.delivery import Call
 from gateway.errors import Failed, NoAnswer, PassedOver, ProviderError
 from gateway.policies.cache import CachedAnswer
 from gateway.policies.failover import Attempt
+from gateway.server.documents.examples import ANSWERS
 from gateway.server.endpoints.ui_words import FaultState, UiState
-from gateway.server.examples import ANSWERS
 from gateway.server.front import HTML
-from gateway.server.siblings import AskRecent
 from gateway.server.ui.letters import SHOWN
 from gateway.server.ui.page import HERE, PAGE, POLICY
 from gateway.server.ui.verdict import findings
+from gateway.server.workers.siblings import AskRecent
 from gateway.state.store import StoreError
 from gateway.telemetry.lately import BUCKETS, NOW, WIDTH, Lately
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed

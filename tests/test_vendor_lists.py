@@ -15,7 +15,7 @@ import pytest_asyncio
 from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
 from gateway.sandbox.credentials import DISCERNER_PASSWORD, DISCERNER_USERNAME
-from gateway.server.vendor_lists import Place, paged
+from gateway.server.handlers.vendor_lists import Place, paged
 from tests.world import CATALOGUE, PEOPLE, World, feed_one, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -21,8 +21,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from gateway.server.merging import Family
-from gateway.server.siblings import AskMetrics
+from gateway.server.workers.merging import Family
+from gateway.server.workers.siblings import AskMetrics
 from tests.crew import WORKERS, Crew, alive, crew
 from tests.listening import listening
 from tests.serving import put, until

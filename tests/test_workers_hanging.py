@@ -75,7 +75,7 @@ def waits_for_ever():
 SITE: Final = f"""
 import sys
 if "serve" in sys.orig_argv:
-    from gateway.server import pulse
+    from gateway.server.workers import pulse
     pulse.SILENT = {LIMIT}
 if "worker" in sys.orig_argv:
     import atexit, os, time

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.config.model import Configuration
 from gateway.delivery import Headers
-from gateway.server.headers import IN_ANSWERS, IN_REQUESTS
+from gateway.server.documents.headers import IN_ANSWERS, IN_REQUESTS
 
 READABLE: Final = frozenset({"Cache-Control"})
 """Of our headers those that pages may read without being told (CORS-safelisted response headers)."""

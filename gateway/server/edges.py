@@ -24,10 +24,10 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
-from gateway.server.crowd import Crowd
 from gateway.server.dressing import SECURITY, SERVER
 from gateway.server.listening import Site, bound
 from gateway.server.tracing import request_id
+from gateway.server.workers.crowd import Crowd
 from gateway.telemetry.trace import Trace
 
 HEAD_TIME: Final = 10.0

@@ -19,25 +19,27 @@ from gateway.asked import Caller
 from gateway.delivery import Call, Delivery
 from gateway.errors import GatewayError, NotFound
 from gateway.model.wire import BatchRequest
-from gateway.server import bodies, gathering, ops, problems
-from gateway.server.activity import Activity
-from gateway.server.batch import answered
+from gateway.server import bodies, problems
+from gateway.server.documents.openapi import document
+from gateway.server.documents.pages import docs_page, problem_page
 from gateway.server.dressing import Dressing
 from gateway.server.edges import EDGE, Edge, check_head
 from gateway.server.endpoints import ENDPOINTS, CacheQuery, Endpoint
-from gateway.server.experiments import Experiments
 from gateway.server.fast.connection import FastEdge
 from gateway.server.fast.lane import Lane
+from gateway.server.handlers import ops
+from gateway.server.handlers.activity import Activity
+from gateway.server.handlers.batch import answered
+from gateway.server.handlers.experiments import Experiments
+from gateway.server.handlers.personalization import Personalization
+from gateway.server.handlers.records import Records
+from gateway.server.handlers.rules import Rules
+from gateway.server.handlers.trainings import Trainings
 from gateway.server.mistakes import convert, decode
-from gateway.server.openapi import document
-from gateway.server.pages import docs_page, problem_page
-from gateway.server.personalization import Personalization
-from gateway.server.records import Records
-from gateway.server.rules import Rules
 from gateway.server.runtime import Runtime
 from gateway.server.tracing import HUNG_UP, request_id
-from gateway.server.trainings import Trainings
 from gateway.server.ui.handlers import Ui
+from gateway.server.workers import gathering
 from gateway.telemetry.notes import Served
 from gateway.telemetry.trace import Trace
 

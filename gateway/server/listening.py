@@ -7,7 +7,7 @@ by another. With a socket for each (SO_REUSEPORT) the kernel would deal connecti
 them, and those that were dealt to the dead one would be reset.
 
 A worker takes one connection each time it looks, so that whoever has less to do looks sooner and takes more; and
-one that has many leaves the next to others (crowd.py).
+one that has many leaves the next to others (workers/crowd.py).
 
 When the port is given up, a connection that is made between the last look at the queue and its end would be
 reset, and a request that was sent into it lost. So newcomers are kept out first (`refuse_newcomers`): their SYN is
@@ -31,7 +31,7 @@ from aiohttp import web
 
 from gateway.config.access import Server
 from gateway.config.words import Address
-from gateway.server.crowd import HOLD, Crowd
+from gateway.server.workers.crowd import HOLD, Crowd
 
 BACKLOG: Final = 1024
 """Connections that wait to be taken (the kernel's `net.core.somaxconn` bounds it too)."""

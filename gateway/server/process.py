@@ -1,4 +1,4 @@
-"""What a process that serves does, be it the only one (run.py) or one of several (worker.py)."""
+"""What a process that serves does, be it the only one (run.py) or one of several (workers/)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import structlog
 
 from gateway.config import ConfigError, Configuration, Loaded, warnings
 from gateway.config.mistakes import Mistake
-from gateway.server.crowd import Crowd
 from gateway.server.edges import listen_on
 from gateway.server.front import Front
 from gateway.server.listening import Doors
 from gateway.server.runtime import Runtime
+from gateway.server.workers.crowd import Crowd
 from gateway.state import opening
 from gateway.state.store import Store, StoreError
 

@@ -1,6 +1,6 @@
 """One process from start to end: load ▸ open ▸ listen ▸ serve (reload, SIGHUP) ▸ SIGTERM ▸ drain ▸ close.
 
-With several workers each of them does this (worker.py), and this process starts and ends them (supervisor.py).
+With several workers each of them does this, and this process starts and ends them (workers/).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from gateway.server.process import (
     warn,
 )  # fmt: skip
 from gateway.server.runtime import Runtime
-from gateway.server.supervisor import supervise
 from gateway.server.watching import Reading, reading, watch
+from gateway.server.workers.supervisor import supervise
 
 log = structlog.get_logger("gateway")
 

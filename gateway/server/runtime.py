@@ -29,7 +29,7 @@ from gateway.policies.cache import AnswerCache
 from gateway.provider import Provider
 from gateway.quota import Quotas
 from gateway.second_level import SecondLevel
-from gateway.server.siblings import Siblings
+from gateway.server.workers.siblings import Siblings
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.drift_lines import DriftLines
 from gateway.telemetry.lately import Lately

@@ -227,7 +227,7 @@ WORKERS: Final = _gauge(
     "state", merge="max",
 )  # fmt: skip
 TOGETHER: Final = (WORKERS,)
-"""Said by whoever adds processes up (gateway/server/siblings.py)."""
+"""Said by whoever adds processes up (gateway/server/workers/siblings.py)."""
 
 FAMILIES: Final = (*COUNTED, *STATE, *TOGETHER)
 

@@ -8,8 +8,8 @@ from gateway.delivery import Call, Delivery
 from gateway.errors import Forbidden, NotFound
 from gateway.server.bodies import json_body
 from gateway.server.endpoints.ui_words import LettersQuery, Retried, RetryRequest
+from gateway.server.handlers.parts import Part, answered
 from gateway.server.mistakes import decode
-from gateway.server.parts import Part, answered
 from gateway.server.ui.letters import page
 from gateway.server.ui.page import PAGE, POLICY
 from gateway.server.ui.state import gathered

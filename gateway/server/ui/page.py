@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from gateway.server.style import STYLE
+from gateway.server.documents.style import STYLE
 
 HERE: Final = Path(__file__).parent
 SCRIPTS: Final = ("dom.js", "words.js", "verdict.js", "placements.js", "tables.js", "explorer.js", "live.js")

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.plan import Arm, Placement
-from gateway.server import ops
 from gateway.server.endpoints.documents import ConfigState
 from gateway.server.endpoints.ui_words import (
     ArmState,
@@ -25,11 +24,12 @@ from gateway.server.endpoints.ui_words import (
     Workers,
     moment,
 )
-from gateway.server.experiments import Experiments
+from gateway.server.handlers import ops
+from gateway.server.handlers.experiments import Experiments
 from gateway.server.runtime import Runtime
-from gateway.server.siblings import AskRecent
 from gateway.server.ui.letters import page
 from gateway.server.ui.verdict import findings
+from gateway.server.workers.siblings import AskRecent
 from gateway.state.store import StoreError
 from gateway.telemetry.lately import BUCKETS
 from gateway.telemetry.recent import Fault, Flow, Recent, Shade, together

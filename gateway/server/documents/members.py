@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.server.html import Html, code, inline, join, tag
-from gateway.server.schemas import AT
+from gateway.server.documents.html import Html, code, inline, join, tag
+from gateway.server.documents.schemas import AT
 
 Schema = dict[str, Any]
 NULL: Final = {"type": "null"}

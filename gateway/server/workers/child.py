@@ -9,8 +9,8 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from gateway.server.channel import Up, from_below
-from gateway.server.pulse import FRAMES
+from gateway.server.workers.channel import Up, from_below
+from gateway.server.workers.pulse import FRAMES
 
 
 class Child:

@@ -12,7 +12,7 @@ from gateway.errors import NotFound
 from gateway.experiments.counts import Tally
 from gateway.experiments.phase import Phase
 from gateway.experiments.results import ExperimentResult, ExperimentResults, PhaseQuery, result, table
-from gateway.server.parts import Part
+from gateway.server.handlers.parts import Part
 
 CSV = "text/csv"
 

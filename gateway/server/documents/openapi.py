@@ -12,14 +12,14 @@ import msgspec
 from gateway.errors import PROBLEMS, GatewayError, InvalidRequest, MethodNotAllowed
 from gateway.model.activity_wire import EventRequest, ItemRequest, LoggedEvent, RecordAnswer
 from gateway.model.control_wire import ListedEvent, ListedObject
-from gateway.server import catalogue, headers, overview
-from gateway.server.catalogue import PartProblem, Problem
+from gateway.server.documents import catalogue, headers, overview
+from gateway.server.documents.catalogue import PartProblem, Problem
+from gateway.server.documents.examples import ANSWERS
+from gateway.server.documents.headers import TEXT, Header
+from gateway.server.documents.parameters import in_path, in_query
+from gateway.server.documents.schemas import components, ref
 from gateway.server.endpoints import ENDPOINTS, Endpoint
-from gateway.server.examples import ANSWERS
-from gateway.server.headers import TEXT, Header
-from gateway.server.parameters import in_path, in_query
 from gateway.server.problems import MEDIA_TYPE
-from gateway.server.schemas import components, ref
 
 Object = dict[str, Any]
 

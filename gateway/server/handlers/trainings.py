@@ -13,7 +13,7 @@ from gateway.delivery import Call, Delivery
 from gateway.errors import RateLimited, Unavailable
 from gateway.model.control_wire import ProviderQuery, TrainingBegun, TrainingState
 from gateway.provider import Provider
-from gateway.server.parts import Part, answered
+from gateway.server.handlers.parts import Part, answered
 from gateway.state.store import StoreError
 from gateway.training import TooEarly, moment
 

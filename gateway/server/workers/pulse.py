@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from gateway.deadline import Clock
-from gateway.server.channel import Up
+from gateway.server.workers.channel import Up
 
 BEAT: Final = 1.0
 """Seconds between two signs of life, and between two looks at who has given one."""

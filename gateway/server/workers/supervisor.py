@@ -30,12 +30,12 @@ from gateway import logs
 from gateway.config import ConfigError, Loaded
 from gateway.deadline import Clock
 from gateway.place import Place
-from gateway.server.channel import Birth, Refused, Up, down
-from gateway.server.child import Child
 from gateway.server.listening import Doors, refuse_newcomers
 from gateway.server.process import open_store, refuse, told_to_stop, warn
-from gateway.server.pulse import BEAT, PRINTING, SILENT, Silences
 from gateway.server.watching import Reading, watch
+from gateway.server.workers.channel import Birth, Refused, Up, down
+from gateway.server.workers.child import Child
+from gateway.server.workers.pulse import BEAT, PRINTING, SILENT, Silences
 
 log = structlog.get_logger("gateway")
 

@@ -21,11 +21,11 @@ from gateway.model.control_wire import (
     WireProfile,
 )
 from gateway.model.wire import Answer, AnswerItem, Source
-from gateway.server.catalogue import example
+from gateway.server.documents.catalogue import example
+from gateway.server.documents.showing_examples import showing
+from gateway.server.documents.telling_examples import TELLING
 from gateway.server.endpoints import Alive, BatchAnswer, ConfigState, Dropped, Readiness
 from gateway.server.endpoints.controlling import RULE, STRATEGY
-from gateway.server.showing_examples import showing
-from gateway.server.telling_examples import TELLING
 
 _ID: Final = "kX3mUe0tq1vN8bYw2ZpLr5sTlsQGAAECAwQFzmkhtQCoYmVz"
 

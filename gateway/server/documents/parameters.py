@@ -11,8 +11,8 @@ import msgspec
 from gateway.errors import PROBLEMS
 from gateway.model.query import KINDS
 from gateway.model.wire import RecommendationRequest
+from gateway.server.documents.schemas import AT
 from gateway.server.query import REPEATED, SINGLE
-from gateway.server.schemas import AT
 
 Object = dict[str, Any]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.server import ops
-from gateway.server.merging import Family, encoded, families, merged
+from gateway.server.handlers import ops
 from gateway.server.runtime import Runtime
-from gateway.server.siblings import AskMetrics, AskProviders, AskRecent, DropCache, Hear, Question
 from gateway.server.ui.state import recent_here
+from gateway.server.workers.merging import Family, encoded, families, merged
+from gateway.server.workers.siblings import AskMetrics, AskProviders, AskRecent, DropCache, Hear, Question
 from gateway.telemetry.families import MERGES
 
 

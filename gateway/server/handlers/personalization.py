@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.delivery import Call, Delivery
 from gateway.model.control import Forgotten, Profile, Strategy
 from gateway.model.control_wire import ProfileForgotten, ProviderQuery, UserNamed, WireProfile
-from gateway.server.parts import Part, answered
+from gateway.server.handlers.parts import Part, answered
 
 
 class Personalization(Part):

@@ -30,7 +30,7 @@ from gateway.model.control_wire import (
     UserList,
 )
 from gateway.model.ids import id_complaint
-from gateway.server.parts import Part, answered
+from gateway.server.handlers.parts import Part, answered
 
 T = TypeVar("T")
 

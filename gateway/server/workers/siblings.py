@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 from gateway.place import Place
-from gateway.server.counts import Counts
-from gateway.server.merging import Family
-from gateway.server.standing import Standing
+from gateway.server.handlers.standing import Standing
+from gateway.server.workers.counts import Counts
+from gateway.server.workers.merging import Family
 from gateway.state.store import StoreError
 from gateway.telemetry.families import WORKERS
 

@@ -25,9 +25,6 @@ import structlog
 
 from gateway.config import Loaded
 from gateway.logs import set_up
-from gateway.server.channel import Birth, Refused, Up, from_above, up
-from gateway.server.crowd import Crowd
-from gateway.server.gathering import answer
 from gateway.server.listening import Doors
 from gateway.server.process import (
     TO_START,
@@ -38,9 +35,12 @@ from gateway.server.process import (
     spare_the_collector,
     told_to_stop,
 )  # fmt: skip
-from gateway.server.pulse import FRAMES, Pulse
 from gateway.server.runtime import Runtime
-from gateway.server.siblings import Siblings
+from gateway.server.workers.channel import Birth, Refused, Up, from_above, up
+from gateway.server.workers.crowd import Crowd
+from gateway.server.workers.gathering import answer
+from gateway.server.workers.pulse import FRAMES, Pulse
+from gateway.server.workers.siblings import Siblings
 from gateway.state.opening import open_store
 
 log = structlog.get_logger("gateway")

@@ -8,9 +8,9 @@ from typing import Any, get_args
 from gateway.adapter import Operation
 from gateway.errors import NotFound
 from gateway.provider import Provider
+from gateway.server.handlers.standing import standing, together
 from gateway.server.runtime import Runtime
-from gateway.server.siblings import AskProviders, DropCache, Told
-from gateway.server.standing import standing, together
+from gateway.server.workers.siblings import AskProviders, DropCache, Told
 from gateway.state.kept import Queue, StoreError
 
 
@@ -72,7 +72,8 @@ def _described(provider: Provider) -> dict[str, Any]:
 async def drop_cache(runtime: Runtime, placement: str | None) -> dict[str, Any]:
     """The body of `DELETE /v1/cache`: how many answers were dropped, in all processes that share the port.
 
-    Those of other machines follow at once, or within a second. Raises NotFound; StoreError where these cannot be told.
+    Those of other machines follow at once, or within a second. Raises NotFound; StoreError where they cannot be
+    told.
     """
     if placement is not None and placement not in runtime.pipeline.plan.placements:
         raise NotFound(f"there is no placement `{placement}`")

@@ -11,11 +11,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from gateway.errors import PROBLEMS, GatewayError, InvalidRequest
-from gateway.server import catalogue
-from gateway.server.html import Html, block, code, inline, join, page, pretty, prose, tag
-from gateway.server.members import Member, members, own, rows
-from gateway.server.openapi import document
-from gateway.server.schemas import AT
+from gateway.server.documents import catalogue
+from gateway.server.documents.html import Html, block, code, inline, join, page, pretty, prose, tag
+from gateway.server.documents.members import Member, members, own, rows
+from gateway.server.documents.openapi import document
+from gateway.server.documents.schemas import AT
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any, Final
 
-from gateway.server.style import STYLE
+from gateway.server.documents.style import STYLE
 
 LINE: Final = 100
 """Characters of JSON on one line."""

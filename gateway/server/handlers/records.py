@@ -26,10 +26,10 @@ from gateway.model.activity_wire import (
 from gateway.model.control_wire import ListQuery
 from gateway.model.ids import id_complaint
 from gateway.provider import Provider
-from gateway.server import taking
-from gateway.server.activity import accepted
-from gateway.server.parts import Asking, Part, answered
-from gateway.server.vendor_lists import VendorLists
+from gateway.server.handlers import taking
+from gateway.server.handlers.activity import accepted
+from gateway.server.handlers.parts import Asking, Part, answered
+from gateway.server.handlers.vendor_lists import VendorLists
 from gateway.state.kept import Deleted, Edit, ErasureReceipt, Record
 
 

@@ -14,7 +14,7 @@ from gateway.model.control import RulePage, RuleSearch, TaskStarted
 from gateway.model.control_wire import BatchQuery, ChangeBegun, ProviderQuery, TaskState
 from gateway.model.query import Kind
 from gateway.provider import Provider
-from gateway.server.parts import Asking, Part, answered
+from gateway.server.handlers.parts import Asking, Part, answered
 from gateway.tasks import Task, task_id, task_of
 
 RULE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.server.merging import Family, cumulative, merged
+from gateway.server.workers.merging import Family, cumulative, merged
 
 
 class Counts:

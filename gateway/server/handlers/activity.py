@@ -25,11 +25,12 @@ from gateway.model.activity_wire import (
 )
 from gateway.model.control_wire import EventListQuery
 from gateway.model.ids import id_complaint
-from gateway.server import bodies, problems, taking
+from gateway.server import bodies, problems
+from gateway.server.handlers import taking
+from gateway.server.handlers.parts import Part, answered
+from gateway.server.handlers.taking import Taken
+from gateway.server.handlers.vendor_lists import VendorLists
 from gateway.server.mistakes import decode
-from gateway.server.parts import Part, answered
-from gateway.server.taking import Taken
-from gateway.server.vendor_lists import VendorLists
 from gateway.state.kept import EventFilter, Logged
 from gateway.state.ledger import Position
 
