@@ -14,6 +14,7 @@ from math import ceil
 from typing import Any
 
 from gateway.adapter import Operation
+from gateway.answering.explaining import attempt_told
 from gateway.deadline import Deadline
 from gateway.errors import (
     DeadlineExceeded,
@@ -27,10 +28,9 @@ from gateway.errors import (
     Unavailable,
     Unsupported,
 )
-from gateway.explaining import attempt_told
 from gateway.plan import Plan
 from gateway.policies.failover import Attempt
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 
 
 def named(plan: Plan, name: str | None, mistakes: list[Mistake]) -> Provider | None:

@@ -2,7 +2,7 @@
 
     at_once(call)   plain synchronous code; a fresh cached answer leaves from here
       credentials ▸ limit ▸ placement ▸ split (arm) ▸ cache
-    answer(call)    begins with at_once; then fetch: everything that awaits (fetching.py)
+    answer(call)    begins with at_once; then fetch: everything that awaits (answering/fetching.py)
       ▸ one flight a key ▸ second level ▸ failover ▸ tailoring ▸ provider ▸ bytes ▸ cache
 
 Why this order: a cache above the split would serve one arm's answer to another's users; a stand-in's answer is
@@ -20,10 +20,15 @@ import structlog
 from msgspec.structs import replace
 
 from gateway.access import Access
-from gateway.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
-from gateway.concluding import LATE
+from gateway.answering.asked import Asked, Caller, asked_for_recommendations, asked_for_search, pin
+from gateway.answering.concluding import LATE
+from gateway.answering.delivery import Call, Delivery, deliver
+from gateway.answering.explaining import Explanation, attempt_told
+from gateway.answering.fetching import MISS, Fetched, Fetching
+from gateway.answering.second_level import SecondLevel
+from gateway.answering.seen import SEEN, who_needs_log
+from gateway.answering.tailoring import Ask
 from gateway.deadline import Clock, Deadline, Hurried
-from gateway.delivery import Call, Delivery, deliver
 from gateway.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -34,18 +39,13 @@ from gateway.errors import (
 from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
 from gateway.experiments.exposures import Exposures
-from gateway.explaining import Explanation, attempt_told
-from gateway.fetching import MISS, Fetched, Fetching
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Found
 from gateway.policies.failover import Attempt, NoneAnswered
-from gateway.second_level import SecondLevel
-from gateway.seen import SEEN, who_needs_log
 from gateway.server.mistakes import convert, decode
 from gateway.server.query import as_parameters, from_query
 from gateway.state.store import Store, StoreError
-from gateway.tailoring import Ask
 from gateway.telemetry.notes import Notes
 
 log = structlog.get_logger("gateway")

@@ -21,8 +21,8 @@ from gateway.place import ALONE, Place
 from gateway.policies.cache import Caching
 from gateway.policies.shadow import Shadow
 from gateway.policies.split import Split
-from gateway.provider import Provider
-from gateway.redaction import secrets_of
+from gateway.provider.account import Provider
+from gateway.provider.redaction import secrets_of
 from gateway.state.store import Store
 from gateway.telemetry.notes import Notes
 

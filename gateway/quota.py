@@ -14,7 +14,7 @@ import structlog
 from gateway.deadline import Deadline
 from gateway.errors import ProviderError
 from gateway.model.control import Usage
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 
 EVERY: Final = 900.0
 """Seconds between two reports of one provider at least, whether they came or not."""

@@ -25,7 +25,7 @@ import structlog
 from gateway import addressing
 from gateway.deadline import Clock, Deadline
 from gateway.errors import GatewayError
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.notes import Exchange
 

@@ -20,8 +20,8 @@ from gateway.events.intake import hash_of
 from gateway.events.routes import of_event
 from gateway.memory import Memory
 from gateway.model.activity import Change, Event, EventItem
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.state.kept import Edit, Entry
 from gateway.state.opening import open_at
 from gateway.state.sqlite import SqliteStore

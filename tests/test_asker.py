@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.adapter import Adapter, Flow
-from gateway.asker import MOST, Asker, ask_alone
+from gateway.answering.asker import MOST, Asker, ask_alone
 from gateway.deadline import Deadline
 from gateway.errors import Failed, Malformed, Misconfigured, ProviderError, Refused, Throttled, Unsupported
 from gateway.model.query import Item, Recommend, Recommendations, Search

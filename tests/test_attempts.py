@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.adapter import Adapter, Request, Response, Token
-from gateway.attempts import PAUSE, Attempts, outgoing
 from gateway.deadline import Deadline
 from gateway.errors import (
     Disconnected,
@@ -23,8 +22,9 @@ from gateway.errors import (
     TimedOut,
     Unauthenticated,
 )
+from gateway.provider.attempts import PAUSE, Attempts, outgoing
+from gateway.provider.token import TokenKeeper
 from gateway.telemetry.notes import Notes
-from gateway.token import TokenKeeper
 from gateway.transport import Outgoing
 from tests.clock import FakeClock
 

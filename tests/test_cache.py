@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.answering.rendering import _exact, encoder
 from gateway.policies.cache import LARGEST, AnswerCache, CachedAnswer, CacheSettings, Caching, _size
 from gateway.policies.drops import REMEMBERED, Drops
-from gateway.rendering import _exact, encoder
 from tests.clock import FakeClock
 
 MiB = 2**20

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.curfew import Curfew
+from gateway.answering.curfew import Curfew
 
 
 async def _forever() -> None:

@@ -16,15 +16,15 @@ from msgspec import json
 from gateway.adapter import ANY_TEXT, Alphabet, Response, load, quoted
 from gateway.adapters.xayn import Xayn
 from gateway.deadline import Deadline
-from gateway.dialect import ENCODED, HASHED, Dialect, PropertyName, Spelling, is_hashed
 from gateway.memory import Memory
 from gateway.model import filters
 from gateway.model.activity import Change, Event, EventItem
 from gateway.model.filters import Compare
 from gateway.model.ids import id_complaint
 from gateway.model.query import Facet, Item, Recommend, Recommendations, Seen, Snippet, User
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.dialect import ENCODED, HASHED, Dialect, PropertyName, Spelling, is_hashed
+from gateway.provider.settings import ProviderSettings
 from gateway.state.sqlite import SqliteStore
 from gateway.transport import Outgoing
 

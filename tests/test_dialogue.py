@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from gateway.adapter import Done, Effect, Flow, Lookup, Request, Response
-from gateway.dialogue import converse, malformed
 from gateway.errors import Failed, Malformed, NoAnswer, ProviderError, Unsupported
+from gateway.provider.dialogue import converse, malformed
 
 
 class Performer:

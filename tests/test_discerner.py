@@ -18,8 +18,8 @@ from gateway.errors import NoAnswer, Unauthenticated
 from gateway.memory import Memory
 from gateway.model.activity import Change, Event, EventItem
 from gateway.model.query import Recommend, User
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.sandbox.frame import Vendor, serving
 from gateway.state.sqlite import SqliteStore
 from gateway.urls import is_plain

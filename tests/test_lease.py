@@ -12,8 +12,8 @@ from gateway.adapter import Request, Response
 from gateway.errors import ProviderError
 from gateway.events.lease import LEASE, SAFE, Lease, WhileHeld
 from gateway.events.telling import Teller
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.state.kept import Errand, StoreError
 from gateway.transport import Outgoing
 from tests.clock import FakeClock

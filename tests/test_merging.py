@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.health import Seen
 from gateway.place import ALONE, Place
+from gateway.provider.health import Seen
 from gateway.server.handlers.standing import Standing, together
 from gateway.server.workers.counts import Counts
 from gateway.server.workers.merging import Family, Rule, encoded, families, merged

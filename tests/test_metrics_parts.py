@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from gateway.adapter import Request, Response
-from gateway.drift import EVERY, Drift, known, unknown
 from gateway.errors import Misconfigured, TimedOut
+from gateway.provider.drift import EVERY, Drift, known, unknown
 from gateway.telemetry.counting import MOST_ROUTES, Counting
 from gateway.telemetry.drift_lines import DriftLines
 from gateway.telemetry.exposition import OPENMETRICS, PLAIN, content_type, shown, written

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from gateway.deadline import Deadline
 from gateway.model.activity import Event, EventItem
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from tests.world import World, feed_one, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

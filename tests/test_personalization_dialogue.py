@@ -14,8 +14,8 @@ from gateway.deadline import Deadline
 from gateway.errors import Missing, Refused
 from gateway.memory import Memory
 from gateway.model.control import ScoredEvent, ScoredFacet, Strategy
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.sandbox.credentials import ALGOLIA_APPLICATION_ID, ALGOLIA_PERSONALIZATION_API_KEY
 from gateway.state.sqlite import SqliteStore
 from tests.algolia_shop import START, OpenClient, Shop, open_shop

@@ -20,8 +20,8 @@ from multidict import CIMultiDict
 
 from gateway.adapter import Adapter, Flow, How, Part
 from gateway.adapters.local import Local
+from gateway.answering.delivery import Call
 from gateway.config import load
-from gateway.delivery import Call
 from gateway.errors import GatewayError, Internal
 from gateway.model.activity import Change
 from gateway.model.filters import Filter

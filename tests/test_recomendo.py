@@ -21,8 +21,8 @@ from gateway.memory import Memory
 from gateway.model.activity import Change, Event, EventItem, Receipt
 from gateway.model.filters import Filter, matches, parse
 from gateway.model.query import Recommend, Recommendations, User
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.sandbox.frame import serving
 from gateway.state.sqlite import SqliteStore
 

@@ -12,11 +12,11 @@ from random import Random
 
 import pytest
 
-from gateway import second_level
-from gateway.asked import subject_of
+from gateway.answering import second_level
+from gateway.answering.asked import subject_of
+from gateway.answering.second_level import NOTHING, Recalled, SecondLevel
 from gateway.model.activity import Event, EventItem
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
-from gateway.second_level import NOTHING, Recalled, SecondLevel
 from gateway.state.kept import Entry
 from gateway.state.news import Bell
 from gateway.state.store import StoreError

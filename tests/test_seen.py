@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from gateway.adapter import Adapter
 from gateway.adapters.local import Local
+from gateway.answering.seen import RECENT, SEEN, wanted_of_log
 from gateway.model.query import Recommend, Search, Seen, User
-from gateway.seen import RECENT, SEEN, wanted_of_log
 from gateway.state.store import StoreError
 from tests.world import CATALOGUE, Reply, World, feed_one, world
 

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from gateway.answering.second_level import SecondLevel
 from gateway.config import load
-from gateway.second_level import SecondLevel
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.opening import open_at

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.asked import Asked
-from gateway.delivery import Call
+from gateway.answering.asked import Asked
+from gateway.answering.delivery import Call
 from gateway.experiments.phase import Phase
 from gateway.plan import Arm, Placement
 from gateway.policies.cache import CachedAnswer

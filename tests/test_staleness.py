@@ -18,8 +18,8 @@ from multidict import CIMultiDict
 from structlog.testing import capture_logs
 
 from gateway.adapter import Adapter, Flow, How
+from gateway.answering.delivery import Call, Delivery
 from gateway.config import load
-from gateway.delivery import Call, Delivery
 from gateway.errors import DeadlineExceeded, Failed, Malformed, NoAnswer, ProviderError, Unavailable
 from gateway.model.query import Item, Kind, Recommend, Recommendations
 from gateway.policies.cache import AnswerCache

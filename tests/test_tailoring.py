@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.adapter import ANY_TEXT, Adapter, Flow, How, Part
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
+from gateway.answering.tailoring import Tailor
 from gateway.config.traffic import Placement
 from gateway.deadline import Deadline
-from gateway.dialect import Dialect
 from gateway.errors import Failed, NoAnswer, ProviderError, Unsupported
 from gateway.events.attribution import Credentials
 from gateway.model.filters import AnyOf, Compare, Filter, Ids, Not, conjunction
 from gateway.model.query import Facet, FacetScore, Item, Kind, Recommend, Recommendations, Search, Seen, User
-from gateway.tailoring import Tailor
+from gateway.provider.dialect import Dialect
 from tests.clock import FakeClock
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.adapter import Token
 from gateway.errors import Failed
-from gateway.token import AFTER_401, FIRST_PAUSE, LONGEST_PAUSE, RENEW_AT, TokenKeeper
+from gateway.provider.token import AFTER_401, FIRST_PAUSE, LONGEST_PAUSE, RENEW_AT, TokenKeeper
 from tests.clock import FakeClock
 
 

@@ -9,14 +9,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from gateway import token_sharing
 from gateway.adapter import Adapter, Token
 from gateway.errors import Failed
+from gateway.provider import token_sharing
+from gateway.provider.token import TokenKeeper
+from gateway.provider.token_sharing import TokenSharing
 from gateway.state.store import Store, StoreError
 from gateway.state.valkey import ValkeyStore
 from gateway.state.valkey.script import Script
-from gateway.token import TokenKeeper
-from gateway.token_sharing import TokenSharing
 from tests.clock import FakeClock
 
 pytest_plugins = "tests.stores"

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from gateway.delivery import Call
+from gateway.answering.delivery import Call
 from gateway.errors import Failed, NoAnswer, PassedOver, ProviderError
 from gateway.policies.cache import CachedAnswer
 from gateway.policies.failover import Attempt

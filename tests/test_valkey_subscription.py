@@ -13,14 +13,14 @@ from typing import Any, cast
 import pytest
 import redis
 
-from gateway import second_level
-from gateway.asked import subject_of
+from gateway.answering import second_level
+from gateway.answering.asked import subject_of
+from gateway.answering.second_level import SecondLevel, Shelf
 from gateway.events import hearing
 from gateway.events.hearing import Hearing
 from gateway.events.hidden import Hidden
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
-from gateway.second_level import SecondLevel, Shelf
 from gateway.state.kept import Edit, StoreError
 from gateway.state.news import Bell
 from gateway.state.valkey import ValkeyStore, subscription

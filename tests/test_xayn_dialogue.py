@@ -19,8 +19,8 @@ from gateway.model import filters
 from gateway.model.activity import Change, Event, EventItem
 from gateway.model.filters import Filter
 from gateway.model.query import Recommend, Recommendations, Search, Seen, Snippet, User
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.sandbox.credentials import XAYN_BACK_OFFICE_TOKEN, XAYN_TOKEN
 from gateway.sandbox.xayn import build
 from gateway.state.sqlite import SqliteStore

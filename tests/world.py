@@ -32,7 +32,7 @@ from gateway.adapter import Token
 from gateway.config import load
 from gateway.deadline import Deadline
 from gateway.model.activity import Change, Event, EventItem
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.sandbox import frame
 from gateway.sandbox.credentials import OPTIONS, XAYN_BACK_OFFICE_TOKEN
 from gateway.sandbox.faults import Faults

@@ -16,7 +16,7 @@ from gateway.access.challenge import bad, missing
 from gateway.access.keys import Keys
 from gateway.access.machine import check_place
 from gateway.access.tokens import Tokens
-from gateway.asked import Caller
+from gateway.answering.asked import Caller
 from gateway.config.access import SCOPES
 from gateway.config.model import Configuration
 from gateway.deadline import Clock

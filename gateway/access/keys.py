@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.access.challenge import bad
 from gateway.access.limits import Limit
-from gateway.asked import Caller
+from gateway.answering.asked import Caller
 from gateway.config.access import ApiKey
 from gateway.deadline import Clock
 from gateway.errors import Forbidden

@@ -20,7 +20,7 @@ from jwt.types import Options
 
 from gateway.access.challenge import INVALID, bad
 from gateway.access.jwks import Jwks
-from gateway.asked import Caller
+from gateway.answering.asked import Caller
 from gateway.config.access import SCOPES, Jwt
 from gateway.deadline import Clock
 from gateway.errors import Unauthorized

@@ -7,8 +7,8 @@ its operations is a generator (a *flow*) that yields effects and is sent their r
         answer = yield Request("POST", f"/users/{quoted(query.user.id)}/recommendations", json={"count": 10})
         return Recommendations(tuple(Item(d["id"], d["score"]) for d in answer.json["documents"]))
 
-The core drives it (`gateway.dialogue`): it finds hosts, adds credentials, keeps time, retries, traces. What an
-adapter need not do, because the core does it for every adapter:
+The core drives it (`gateway.provider.dialogue`): it finds hosts, adds credentials, keeps time, retries, traces.
+What an adapter need not do, because the core does it for every adapter:
 
 * ids: `user_ids` and `item_ids` declare what the vendor can take; others arrive encoded and leave decoded;
 * property names and dates: respelled by the provider's `properties` setting;

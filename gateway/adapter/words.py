@@ -18,7 +18,7 @@ Part = Literal["exclude_items", "exclude_seen", "include_seen", "contexts", "hyb
 
 
 class Alphabet(msgspec.Struct, frozen=True):
-    """Which ids a vendor can take. Others are spelled reversibly by the dialect (`gateway.dialect`)."""
+    """Which ids a vendor can take. Others are spelled reversibly by the dialect (`gateway.provider.dialect`)."""
 
     pattern: str = ""
     """A regular expression that a whole id must match; empty: any text."""

@@ -2,7 +2,7 @@
 
     server auth          access.py
     state                here
-    defaults providers   here, of gateway.provider_settings; `options` are the adapter's own model
+    defaults providers   here, of gateway.provider.settings; `options` are the adapter's own model
     placements events    traffic.py; their experiment and cache stand beside those policies
     catalog
     cache telemetry      gateway.policies.cache · here
@@ -22,7 +22,7 @@ from gateway.config.traffic import Catalog, Events, Placement
 from gateway.config.words import Name, StateUrl, Url
 from gateway.policies.cache import CacheSettings
 from gateway.policies.settings import Settings
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.settings import ProviderSettings
 from gateway.units import SHARE, Duration, Share, Size
 
 SHARED_STORES = ("valkey", "redis")

@@ -34,7 +34,7 @@ from gateway.events.settling import Settling
 from gateway.events.supply import LOOK, Supply
 from gateway.events.telling import REJECTED, Credits, Teller, Told
 from gateway.events.waiting import Waiting
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.kept import Errand, StoreError
 from gateway.state.store import Store
 

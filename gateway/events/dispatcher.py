@@ -17,7 +17,7 @@ from gateway.config.traffic import Events
 from gateway.deadline import Clock
 from gateway.events.courier import Courier, Hash
 from gateway.events.telling import Credits
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.store import Store
 
 

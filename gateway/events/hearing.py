@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import structlog
 
-from gateway.asked import subject_of
+from gateway.answering.asked import subject_of
 from gateway.deadline import Clock
 from gateway.events.hidden import Hidden
 from gateway.plan import Plan

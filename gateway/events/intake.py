@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.adapter import Entity
-from gateway.asked import subject_of
+from gateway.answering.asked import subject_of
 from gateway.deadline import Clock
 from gateway.events import routes
 from gateway.events.dispatcher import Dispatcher
@@ -26,7 +26,7 @@ from gateway.experiments.phase import unit_mark
 from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.kept import Edit, Entry, ErasureReceipt, Routes
 from gateway.state.store import Store
 

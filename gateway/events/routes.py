@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.adapter import Adapter, Entity, Operation
 from gateway.errors import Unsupported
 from gateway.model.activity import Event
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.kept import Erased, ErrandKind, Route, Routes
 
 OPERATIONS: Final[dict[ErrandKind, Operation]] = {

@@ -19,7 +19,7 @@ from gateway.errors import Failed, ProviderError, Unsupported
 from gateway.events.lease import WhileHeld
 from gateway.events.routes import OPERATIONS, can, objection
 from gateway.model.activity import Credit, Event, Receipt
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.kept import Errand, StoreError
 
 log = structlog.get_logger("gateway.events")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gateway.answering.delivery import Headers
 from gateway.config.model import Configuration
-from gateway.delivery import Headers
 from gateway.server.documents.headers import IN_ANSWERS, IN_REQUESTS
 
 READABLE: Final = frozenset({"Cache-Control"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.access.limits import Limit
-from gateway.delivery import Headers
+from gateway.answering.delivery import Headers
 from gateway.server.cors import Cors
 from gateway.server.runtime import Runtime
 

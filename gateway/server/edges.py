@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from gateway.delivery import Headers
+from gateway.answering.delivery import Headers
 from gateway.errors import GatewayError, Internal, InvalidRequest, Mistake
 from gateway.server import problems
 from gateway.server.dressing import SECURITY, SERVER

@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.asked import Caller
-from gateway.delivery import Call, Delivery
+from gateway.answering.asked import Caller
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import GatewayError, NotFound
 from gateway.model.wire import BatchRequest
 from gateway.server import bodies, problems

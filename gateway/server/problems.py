@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.delivery import Delivery
+from gateway.answering.delivery import Delivery
 from gateway.errors import GatewayError, Internal, MethodNotAllowed, NotFound, Unavailable
 from gateway.state.store import StoreError
 from gateway.telemetry.trace import Trace

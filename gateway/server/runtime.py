@@ -13,6 +13,7 @@ import structlog
 
 from gateway import logs
 from gateway.access import Access
+from gateway.answering.second_level import SecondLevel
 from gateway.config import Changes, Configuration, Loaded, diff, effective, epoch
 from gateway.config.changes import RESTARTS
 from gateway.config.secret_values import secret_values
@@ -26,9 +27,8 @@ from gateway.pipeline import Pipeline
 from gateway.place import ALONE, Place
 from gateway.plan import Plan, build
 from gateway.policies.cache import AnswerCache
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.quota import Quotas
-from gateway.second_level import SecondLevel
 from gateway.server.workers.siblings import Siblings
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.drift_lines import DriftLines

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.adapter import Entity
+from gateway.answering.second_level import Shelf
 from gateway.experiments.counts import Earned, Shown, Tally
 from gateway.experiments.phase import Phase
 from gateway.model.activity import Change, Event
-from gateway.second_level import Shelf
 from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
 from gateway.state.ledger import Ledger

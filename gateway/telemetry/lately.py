@@ -20,8 +20,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from gateway.answering.explaining import attempt_told
 from gateway.deadline import Clock
-from gateway.explaining import attempt_told
 from gateway.telemetry.notes import Called, Note, Round, Served, Shadowed
 from gateway.telemetry.outcomes import HUNG_UP, cache_word, known_method
 from gateway.telemetry.recent import ENDS, MOST, Fault, Flow, Recent, Shade, Trouble

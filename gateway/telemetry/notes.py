@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 if TYPE_CHECKING:
-    from gateway.delivery import Call
+    from gateway.answering.delivery import Call
     from gateway.errors import ProviderError
     from gateway.policies.failover import Attempt
     from gateway.telemetry.propagation import Propagation

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from gateway.delivery import Call
+from gateway.answering.delivery import Call
 from gateway.telemetry.notes import Served
 from gateway.telemetry.outcomes import METHODS, OTHER_METHOD, counted_outcome
 

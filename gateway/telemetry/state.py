@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from gateway import logs
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.kept import Queue
 from gateway.telemetry import families
 from gateway.telemetry.families import Family

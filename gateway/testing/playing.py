@@ -19,8 +19,8 @@ from gateway.errors import Mistake, ProviderError
 from gateway.memory import Memory
 from gateway.model import filters
 from gateway.model.activity import Receipt
-from gateway.provider import Provider
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.account import Provider
+from gateway.provider.settings import ProviderSettings
 from gateway.state.sqlite import SqliteStore
 from gateway.telemetry.notes import Notes
 from gateway.testing.cases import Case, Failure, Reply

@@ -27,7 +27,7 @@ from gateway.errors import (
     Unsupported,
 )
 from gateway.masking import credential
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.transport import Outgoing
 from gateway.trying.recording import Exchange
 from gateway.trying.trial import options_of

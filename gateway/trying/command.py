@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
 from gateway.config import Loaded, load
 from gateway.config.wording import did_you_mean
 from gateway.errors import GatewayError, InvalidRequest, NoAnswer, ProviderError

@@ -13,8 +13,10 @@ import msgspec
 from pydantic import BaseModel, SecretStr
 
 from gateway.access import OPEN
-from gateway.asked import Asked, asked_for_recommendations, asked_for_search
-from gateway.asker import Asker
+from gateway.answering.asked import Asked, asked_for_recommendations, asked_for_search
+from gateway.answering.asker import Asker
+from gateway.answering.rendering import render
+from gateway.answering.tailoring import Tailor
 from gateway.config import Loaded, epoch
 from gateway.config.mistakes import Path as ConfigPath
 from gateway.config.model import State
@@ -25,12 +27,10 @@ from gateway.masking import Mask, credential, is_secret
 from gateway.memory import Memory
 from gateway.model.wire import RecommendationRequest, SearchRequest
 from gateway.plan import Placement, build, candidates
-from gateway.provider import Provider
-from gateway.rendering import render
+from gateway.provider.account import Provider
 from gateway.server.mistakes import decode
 from gateway.state.opening import open_at
 from gateway.state.store import Store
-from gateway.tailoring import Tailor
 from gateway.transport import LeanTransport
 from gateway.trying.recording import Exchange, Recording
 

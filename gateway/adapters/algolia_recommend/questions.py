@@ -17,8 +17,8 @@ from gateway.adapters.algolia_recommend.calls import asked, decoded, post
 from gateway.adapters.algolia_recommend.filters import Clause, clauses, printed, sayable, without
 from gateway.adapters.algolia_recommend.grammar import conjoined
 from gateway.adapters.algolia_recommend.options import RECOMMENDATIONS, ModelledKind, Options
+from gateway.answering.fusion import fuse
 from gateway.errors import Unsupported
-from gateway.fusion import fuse
 from gateway.model.query import FacetScore, Item, Recommend, Recommendations
 
 MOST: Final = 30

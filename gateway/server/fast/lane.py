@@ -12,8 +12,8 @@ import msgspec
 from yarl import URL
 
 from gateway.access import Access
-from gateway.asked import Asked, Caller
-from gateway.delivery import Call, Delivery, Headers
+from gateway.answering.asked import Asked, Caller
+from gateway.answering.delivery import Call, Delivery, Headers
 from gateway.departures import Departures
 from gateway.events.attribution import Signer
 from gateway.plan import Plan

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import Mistake, UnsupportedMediaType
 from gateway.events.attribution import Attribution
 from gateway.model.activity_wire import (

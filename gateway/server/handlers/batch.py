@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.asked import Caller
-from gateway.asker import Asker
+from gateway.answering.asked import Caller
+from gateway.answering.asker import Asker
+from gateway.answering.delivery import Call
 from gateway.deadline import Deadline
-from gateway.delivery import Call
 from gateway.errors import GatewayError
 from gateway.pipeline import Pipeline
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from aiohttp import web
 
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import NotFound
 from gateway.experiments.counts import Tally
 from gateway.experiments.phase import Phase

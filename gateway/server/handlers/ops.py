@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from gateway.adapter import Operation
 from gateway.errors import NotFound
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.server.handlers.standing import standing, together
 from gateway.server.runtime import Runtime
 from gateway.server.workers.siblings import AskProviders, DropCache, Told

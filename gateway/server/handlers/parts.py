@@ -14,11 +14,11 @@ from aiohttp import web
 
 from gateway import addressing
 from gateway.adapter import Operation
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import InvalidRequest, Mistake, NotFound
 from gateway.model.ids import id_complaint
 from gateway.model.query import KINDS, Kind
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.server.bodies import json_body
 from gateway.server.mistakes import decode
 from gateway.server.query import parameters

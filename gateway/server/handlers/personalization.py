@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.model.control import Forgotten, Profile, Strategy
 from gateway.model.control_wire import ProfileForgotten, ProviderQuery, UserNamed, WireProfile
 from gateway.server.handlers.parts import Part, answered

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from gateway.adapter import Entity
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import Forbidden, Mistake, NotFound
 from gateway.model.activity_wire import (
     Erasure,
@@ -25,7 +25,7 @@ from gateway.model.activity_wire import (
 )
 from gateway.model.control_wire import ListQuery
 from gateway.model.ids import id_complaint
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.server.handlers import taking
 from gateway.server.handlers.activity import accepted
 from gateway.server.handlers.parts import Asking, Part, answered

@@ -8,12 +8,12 @@ from typing import Final
 from aiohttp import web
 
 from gateway import ruling
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import NotFound
 from gateway.model.control import RulePage, RuleSearch, TaskStarted
 from gateway.model.control_wire import BatchQuery, ChangeBegun, ProviderQuery, TaskState
 from gateway.model.query import Kind
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.server.handlers.parts import Asking, Part, answered
 from gateway.tasks import Task, task_id, task_of
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway import health
-from gateway.health import Seen
-from gateway.provider import Provider
+from gateway.provider import health
+from gateway.provider.account import Provider
+from gateway.provider.health import Seen
 
 WORSE: Final = {"closed": 0, "half_open": 1, "open": 2}
 FARTHEST: Final = 100 * 365 * 86400.0

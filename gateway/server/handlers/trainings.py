@@ -9,10 +9,10 @@ from time import time
 from aiohttp import web
 
 from gateway import addressing
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import RateLimited, Unavailable
 from gateway.model.control_wire import ProviderQuery, TrainingBegun, TrainingState
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.server.handlers.parts import Part, answered
 from gateway.state.store import StoreError
 from gateway.training import TooEarly, moment

@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from gateway.adapter import EventQuery
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import Forbidden, Mistake
 from gateway.model.activity import Activity, Listed, Listing
 from gateway.model.control_wire import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.delivery import Call, Delivery
+from gateway.answering.delivery import Call, Delivery
 from gateway.errors import Forbidden, NotFound
 from gateway.server.bodies import json_body
 from gateway.server.endpoints.ui_words import LettersQuery, Retried, RetryRequest

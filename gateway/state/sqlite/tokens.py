@@ -1,4 +1,4 @@
-"""Access tokens that processes share, sealed before they come here (`gateway.token_sharing`)."""
+"""Access tokens that processes share, sealed before they come here (`gateway.provider.token_sharing`)."""
 
 from __future__ import annotations
 

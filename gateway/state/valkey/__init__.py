@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from gateway.second_level import Shelf
+from gateway.answering.second_level import Shelf
 from gateway.state.kept import StoreError
 from gateway.state.valkey.activity import UserItems
 from gateway.state.valkey.answers import Answers

@@ -1,4 +1,4 @@
-"""Answers that processes share (`gateway.second_level`). Nothing of it need be durable.
+"""Answers that processes share (`gateway.answering.second_level`). Nothing of it need be durable.
 
     answer:HEX      an answer, until its life is over        answers         zset: HEX by the moment it ends
     answer_sizes    hash: HEX → bytes; '' → their sum        dropped         hash: placement → mark; '' → of all
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from hashlib import sha1
 from typing import Final
 
-from gateway.second_level import LONGEST
+from gateway.answering.second_level import LONGEST
 from gateway.state.kept import StoreError
 from gateway.state.news import Bell
 from gateway.state.valkey import subscription

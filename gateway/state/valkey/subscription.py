@@ -3,7 +3,7 @@
     a script that tells something ─ PUBLISH, in the same script ─▸ every process's own connection ─▸ its bells
          ▴                                                                                              │
          └──────────────── what was told stands in keys, and is read from there: by the bell, or ◂──────┘
-                           half a second later by the clock (`gateway.events.hearing`, `gateway.second_level`)
+                           half a second later by the clock (`events.hearing`, `answering.second_level`)
 
 A message has no content: it may be lost (a connection that broke, a server that was restarted), come twice or too
 often, and nothing depends on it. So this connection has no breaker and trips none; it is made again by itself, and

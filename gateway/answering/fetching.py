@@ -16,9 +16,14 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from gateway.asked import Asked
-from gateway.concluding import problem
-from gateway.curfew import Curfew
+from gateway.answering.asked import Asked
+from gateway.answering.concluding import problem
+from gateway.answering.curfew import Curfew
+from gateway.answering.rendering import render
+from gateway.answering.rounds import Rounds
+from gateway.answering.second_level import NOTHING, Recalled, SecondLevel
+from gateway.answering.shadowing import shadowed
+from gateway.answering.tailoring import Ask
 from gateway.deadline import Clock, Deadline, Hurried
 from gateway.events.attribution import Signer
 from gateway.events.hidden import Hidden
@@ -26,13 +31,8 @@ from gateway.model.query import Recommendations
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching, Found
 from gateway.policies.failover import Attempt, NoneAnswered
 from gateway.policies.flights import Flights
-from gateway.provider import Provider
-from gateway.rendering import render
-from gateway.rounds import Rounds
-from gateway.second_level import NOTHING, Recalled, SecondLevel
-from gateway.shadowing import shadowed
+from gateway.provider.account import Provider
 from gateway.state.store import Store
-from gateway.tailoring import Ask
 from gateway.telemetry.notes import Notes
 from gateway.telemetry.trace import Trace
 

@@ -16,15 +16,15 @@ from typing import Any, Final, Protocol
 from msgspec.structs import replace
 
 from gateway.adapter import Adapter, Part
-from gateway.asked import NEEDS_SEEDS, Asked
+from gateway.answering.asked import NEEDS_SEEDS, Asked
+from gateway.answering.fusion import fuse
+from gateway.answering.seen import RECENT, SEEN, Log, seen_by, wanted_of_log
 from gateway.deadline import Deadline
 from gateway.errors import NoAnswer, PassedOver, Unsupported
 from gateway.events.hidden import Hidden
-from gateway.fusion import fuse
 from gateway.model.filters import Compare, Filter, conjunction, conjuncts, leaves, matches
 from gateway.model.query import Item, Recommend, Recommendations, Search, Snippet, User
-from gateway.provider import Provider
-from gateway.seen import RECENT, SEEN, Log, seen_by, wanted_of_log
+from gateway.provider.account import Provider
 from gateway.state.store import StoreError
 
 OVERSAMPLE: Final = 3

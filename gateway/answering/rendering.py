@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
 from gateway.events.attribution import Signer, credentials
 from gateway.model.query import FacetScore, Item, Recommendations
 from gateway.model.wire import Answer, AnswerFacet, AnswerItem, Source

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.asked import Asked
-from gateway.asker import Asker, ask_alone
+from gateway.answering.asked import Asked
+from gateway.answering.asker import Asker, ask_alone
+from gateway.answering.tailoring import Ask, Tailor
 from gateway.deadline import Clock, Deadline
 from gateway.events.hidden import Hidden
 from gateway.model.query import Recommendations
 from gateway.policies.failover import Attempt, Failover, NoneAnswered
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.store import Store
-from gateway.tailoring import Ask, Tailor
 from gateway.telemetry.notes import Notes, Round
 
 

@@ -9,12 +9,12 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.adapter import Entity, EventQuery, Operation
-from gateway.dialect import Dialect, is_hashed
 from gateway.errors import Refused
 from gateway.model.activity import Activity, Change, Event, Listing
 from gateway.model.control import Condition, FacetMatch, Profile, Promotion, Rule, RulePage, ScoredFacet, Strategy
 from gateway.model.filters import Filter
 from gateway.model.query import Recommendations
+from gateway.provider.dialect import Dialect, is_hashed
 
 
 def _facets(matches: tuple[FacetMatch, ...], name: Callable[[str], str]) -> tuple[FacetMatch, ...]:

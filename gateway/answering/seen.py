@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from gateway.adapter import Adapter
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
 from gateway.model.query import Recommend, Search
 from gateway.state.kept import StoreError
 

@@ -40,7 +40,7 @@ WAITING: Final = 16 * 1024 * 1024
 LARGEST: Final = 8
 """An answer larger than this part of the whole is not kept, as in the local cache."""
 USER: Final = b"user\0"
-"""What the subjects begin with whose answers are dropped by themselves (`gateway.asked.subject_of`)."""
+"""What the subjects begin with whose answers are dropped by themselves (`gateway.answering.asked.subject_of`)."""
 
 log = structlog.get_logger("gateway")
 

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.adapter import Adapter, Token
 from gateway.deadline import Clock
+from gateway.provider.token import RENEW_AT, Login
 from gateway.state.kept import StoreError
-from gateway.token import RENEW_AT, Login
 
 T = TypeVar("T")
 

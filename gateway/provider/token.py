@@ -6,7 +6,7 @@
 
 A renewal ahead of expiry runs beside the requests, which go on with the token that still holds; where it fails it
 is tried again after a pause that doubles. One login at a time; a caller that hangs up does not break off a login
-that others wait for. Where processes share a store, they share the token too: see `gateway.token_sharing`.
+that others wait for. Where processes share a store, they share the token too: see token_sharing.py.
 """
 
 from __future__ import annotations

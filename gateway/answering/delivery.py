@@ -11,7 +11,7 @@ from gateway.policies.cache import CachedAnswer, Found
 from gateway.telemetry.trace import Trace
 
 if TYPE_CHECKING:
-    from gateway.asked import Asked, Caller
+    from gateway.answering.asked import Asked, Caller
 
 Headers = tuple[tuple[str, str], ...]
 

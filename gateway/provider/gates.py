@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from gateway.deadline import LEAST, MARGIN, Clock, Deadline, Hurried
 from gateway.errors import ProviderError, Throttled, TimedOut
-from gateway.health import Health
 from gateway.place import Place
 from gateway.policies.breaker import Breaker, BreakerSettings, Permit
 from gateway.policies.bulkhead import Bulkhead
 from gateway.policies.pace import Pace
 from gateway.policies.throttle import Throttle
-from gateway.provider_settings import ProviderSettings
+from gateway.provider.health import Health
+from gateway.provider.settings import ProviderSettings
 
 T = TypeVar("T")
 

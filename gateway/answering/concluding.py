@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
+from gateway.answering.explaining import attempt_told
 from gateway.errors import DeadlineExceeded, GatewayError, NoProviderCan, Rejected, Unavailable
-from gateway.explaining import attempt_told
 from gateway.policies.failover import NoneAnswered
 
 LATE: Final = "the deadline ended the request"

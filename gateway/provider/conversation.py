@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from gateway.adapter import Done, Effect, Learn, Lookup, Owners, Recall, Refuse, Register, Request, Response
-from gateway.attempts import Attempts
 from gateway.deadline import Deadline
-from gateway.dialogue import NOT_AS_DOCUMENTED, malformed
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
+from gateway.provider.attempts import Attempts
+from gateway.provider.dialogue import NOT_AS_DOCUMENTED, malformed
 from gateway.state.store import Store
 
 

@@ -17,7 +17,7 @@ from gateway.adapter import Operation
 from gateway.deadline import Deadline
 from gateway.errors import Malformed, ProviderError
 from gateway.model.query import Recommend, Recommendations, Search
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 
 MOST: Final = 50
 """Questions in one call."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.asked import Asked
+from gateway.answering.asked import Asked
 from gateway.policies.cache import CachedAnswer
 from gateway.policies.failover import Attempt
 from gateway.telemetry.notes import Exchange

@@ -17,10 +17,10 @@ import msgspec
 
 from gateway.adapter import Adapter, Request, Response
 from gateway.deadline import Clock, Deadline
-from gateway.drift import Drift
 from gateway.errors import PassedOver, ProviderError, TimedOut, Unauthenticated
+from gateway.provider.drift import Drift
+from gateway.provider.token import TokenKeeper
 from gateway.telemetry.notes import Exchange, Notes
-from gateway.token import TokenKeeper
 from gateway.transport import Outgoing, Transport
 
 T = TypeVar("T")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.asked import Asked
-from gateway.asker import ask_alone
+from gateway.answering.asked import Asked
+from gateway.answering.asker import ask_alone
+from gateway.answering.tailoring import Tailor
 from gateway.deadline import Clock, Deadline
 from gateway.errors import PassedOver, ProviderError
 from gateway.events.hidden import Hidden
 from gateway.model.query import Recommendations
 from gateway.policies.shadow import overlap
-from gateway.provider import Provider
+from gateway.provider.account import Provider
 from gateway.state.store import Store
-from gateway.tailoring import Tailor
 from gateway.telemetry.notes import Shadowed
 
 log = structlog.get_logger("gateway")

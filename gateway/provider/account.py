@@ -20,27 +20,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.adapter import Adapter, Flow, Operation, Token
-from gateway.attempts import Attempts
-from gateway.conversation import Conversation
 from gateway.deadline import Clock, Deadline
-from gateway.dialect import Dialect, PropertyName
-from gateway.dialogue import converse
-from gateway.drift import Drift
 from gateway.errors import PassedOver, ProviderError
-from gateway.gates import Gates
 from gateway.memory import Memory
 from gateway.model.activity import Receipt
 from gateway.model.query import Recommendations
 from gateway.place import ALONE, Place
 from gateway.policies.budget import RetryBudget
 from gateway.policies.hosts import HostOrder
-from gateway.provider_settings import ProviderSettings
-from gateway.redaction import Redaction
+from gateway.provider.attempts import Attempts
+from gateway.provider.conversation import Conversation
+from gateway.provider.dialect import Dialect, PropertyName
+from gateway.provider.dialogue import converse
+from gateway.provider.drift import Drift
+from gateway.provider.gates import Gates
+from gateway.provider.redaction import Redaction
+from gateway.provider.settings import ProviderSettings
+from gateway.provider.token import TokenKeeper
+from gateway.provider.token_sharing import TokenSharing
+from gateway.provider.translation import hashed_ids, read, speak, spoken_ids
 from gateway.state.store import Store, StoreError
 from gateway.telemetry.notes import Called, Notes
-from gateway.token import TokenKeeper
-from gateway.token_sharing import TokenSharing
-from gateway.translation import hashed_ids, read, speak, spoken_ids
 from gateway.transport import LeanTransport, Transport
 
 READS: Final[frozenset[Operation]] = frozenset({"recommend", "recommend_batch", "search"})
