@@ -411,7 +411,7 @@ BAD: Final = ("providers: [", "{}", "placements: {home: {providers: [nobody]}}")
 
 
 @pytest.mark.parametrize(
-    "reloads", [50, pytest.param(1000, marks=[pytest.mark.more("long faults"), pytest.mark.timeout(300)])]
+    "reloads", [50, pytest.param(1000, marks=[pytest.mark.more("long faults"), pytest.mark.timeout(600)])]
 )
 async def test_many_reloads_under_load(
     shop: World, directory: Path, through: dict[str, Relay], reloads: int
@@ -419,7 +419,7 @@ async def test_many_reloads_under_load(
     """No failed request, no growth of memory, connections or tasks; every third file is a bad one."""
     await reload(shop, directory, through, 1)
     async with loaded(shop, traced=reloads > 50) as load_:
-        await reload(shop, directory, through, max(12, reloads // 10))  # whatever grows only once has grown
+        await reload(shop, directory, through, reloads // 4)  # what grows only up to a bound has grown
         await settled(shop)
         before = await footprint(shop, through)
         await reload(shop, directory, through, reloads)
