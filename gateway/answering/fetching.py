@@ -96,11 +96,13 @@ class Fetching:
 
     # --- somebody waits
     async def fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> Fetched:
-        """Through the cache, where the placement has one. Raises NoneAnswered, TimeoutError.
-
-        A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs.
-        """
-        fetched = await self._fetched(asked, ask, deadline)
+        """Through the cache, where the placement has one. Raises NoneAnswered, TimeoutError."""
+        caching = asked.placement.caching
+        with self._curfew.after(deadline.left() + GRACE):
+            if caching is None:
+                fetched = Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
+            else:
+                fetched = await self._through_cache(asked, caching, ask, deadline)
         if self._hides(fetched.answer):  # deleted while it was asked for
             return Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
         return fetched
@@ -112,17 +114,14 @@ class Fetching:
         with self._curfew.after(deadline.left() + GRACE):
             return await self._ask(asked, ask, deadline, attempts)
 
-    async def _fetched(self, asked: Asked, ask: Ask | None, deadline: Deadline) -> Fetched:
-        caching = asked.placement.caching
-        with self._curfew.after(deadline.left() + GRACE):
-            if caching is None:
-                return Fetched(await self._ask(asked, ask, deadline), MISS, 0.0)
-            if isinstance(deadline, Hurried):
-                fetched, collapsed = await self._fetch_and_keep(asked, caching, ask, deadline), False
-            else:
-                fetched, collapsed = await self._flights.join(
-                    asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
-                )
+    async def _through_cache(self, asked: Asked, caching: Caching, ask: Ask | None, deadline: Deadline) -> Fetched:
+        """A caller in a hurry asks alone: others must not be cut short by its deadline, nor it wait for theirs."""
+        if isinstance(deadline, Hurried):
+            fetched, collapsed = await self._fetch_and_keep(asked, caching, ask, deadline), False
+        else:
+            fetched, collapsed = await self._flights.join(
+                asked.key, lambda: self._fetch_and_keep(asked, caching, ask, deadline)
+            )
         if fetched.ttl < 0:  # another process had it, and it is stale by now: renewed as if it had been here
             self.renew(asked, caching, deadline.trace)
         if collapsed:

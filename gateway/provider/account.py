@@ -120,7 +120,12 @@ class Provider:
         """
         started = self.clock()
         try:
-            result = await self._call(operation, arguments, deadline)
+            if self.adapter.over_http:
+                result = await self.gates.through(
+                    operation not in READS, deadline, lambda: self._converse(operation, arguments, deadline)
+                )
+            else:
+                result = await self._unguarded(operation, arguments, deadline)
         except ProviderError as error:
             self._tell(operation, started, error=error)
             raise
@@ -133,13 +138,8 @@ class Provider:
         seconds = self.clock() - started
         self._notes.note(Called(self.name, self.adapter_name, operation, seconds, result, error))
 
-    async def _call(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
-        if self.adapter.over_http:
-            write = operation not in READS
-            return await self.gates.through(
-                write, deadline, lambda: self._converse(operation, arguments, deadline)
-            )
-        # No gates: nothing between it and the gateway can break (CONFIG.md, `local`).
+    async def _unguarded(self, operation: Operation, arguments: tuple[Any, ...], deadline: Deadline) -> Any:
+        """No gates: nothing between it and the gateway can break (CONFIG.md, `local`)."""
         started = self.clock()
         result = await self._converse(operation, arguments, deadline)
         self.gates.health.note(self.clock() - started, None)
