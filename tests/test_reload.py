@@ -17,6 +17,7 @@ import pytest_asyncio
 import yaml
 
 from gateway.config import ConfigError, load
+from gateway.transport import LeanTransport
 from tests.serving import Process, Relay, put, relays, serving, until
 from tests.serving import providers as behind
 from tests.world import World, world
@@ -441,7 +442,7 @@ class Footprint:
         self.objects = len(gc.get_objects())
         self.bytes = tracemalloc.get_traced_memory()[0]
         self.tasks = _tasks()
-        self.connections = _connections(through)
+        self.connections = _strays(shop, through)
 
 
 async def footprint(shop: World, through: Mapping[str, Relay]) -> Footprint:
@@ -452,7 +453,7 @@ async def footprint(shop: World, through: Mapping[str, Relay]) -> Footprint:
     for _ in range(20):
         await asyncio.sleep(0.02)
         found.tasks = min(found.tasks, _tasks())
-        found.connections = min(found.connections, _connections(through))
+        found.connections = min(found.connections, _strays(shop, through))
     return found
 
 
@@ -460,8 +461,11 @@ def _tasks() -> int:
     return len([task for task in asyncio.all_tasks() if not _of_a_server(task)])
 
 
-def _connections(through: Mapping[str, Relay]) -> int:
-    return sum(relay.open for relay in through.values())
+def _strays(shop: World, through: Mapping[str, Relay]) -> int:
+    """Connections but for those of the providers in force, which are as many as there were questions at once."""
+    transports = [provider._transport for provider in shop.runtime.pipeline.plan.providers.values()]
+    origins = [one for lean in transports if isinstance(lean, LeanTransport) for one in lean._origins.values()]
+    return sum(relay.open for relay in through.values()) - sum(len(origin.pool) for origin in origins)
 
 
 def _of_a_server(task: asyncio.Task[Any]) -> bool:
