@@ -30,6 +30,7 @@ from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
 from tests import world
+from tests.keeping import note_activity, put_items
 
 VENDORS: Final = ("recomendo", "algolia", "affinities", "discerner")
 KEY = "of-everything"
@@ -115,6 +116,8 @@ async def _teach(runtime: Runtime) -> None:
         Event(id=f"e{n}", type="purchase", user=f"u{n}", items=(EventItem(id_),), time=datetime.now(UTC))
         for n, id_ in enumerate(FILMS)
     ]
+    await put_items(runtime.store, items)
+    await note_activity(runtime.store, events)
     for name in ("local", "algolia", "discerner"):
         await providers[name].call("put_items", items, deadline=deadline)
         for event in events:

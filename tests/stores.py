@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Entry, Routes
 from gateway.state.store import Store
 from gateway.state.valkey import connection
+from tests.ports import free_port
 
 connection.HURRIED = 5.0  # type: ignore[misc]  # what is meant to wait 100 ms may wait longer on a busy machine
 connection.SOON = 20.0  # type: ignore[misc]  # and what is meant to wait 2 s
@@ -112,13 +113,6 @@ def wait_longer(monkeypatch: pytest.MonkeyPatch, *, unless: bool) -> None:
         monkeypatch.setattr(second_level, "BOUND", 10.0)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 _shared: list[ValkeyServer] = []
 
 
@@ -129,6 +123,15 @@ def shared_server() -> ValkeyServer:
         server.start()
         _shared.append(server)
     return _shared[0]
+
+
+@pytest.fixture
+def server() -> Iterator[ValkeyServer]:
+    """One of the test's own: kept on disk before anything is acknowledged."""
+    one = ValkeyServer()
+    one.start()
+    yield one
+    one.close()
 
 
 def fresh_url() -> str:

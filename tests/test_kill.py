@@ -23,7 +23,7 @@ import yaml
 from aiohttp import web
 
 from tests.listening import listening, recomendo_login
-from tests.stores import free_port
+from tests.ports import free_port
 
 USERS = 12
 NEAR = 1.0

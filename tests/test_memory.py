@@ -23,6 +23,7 @@ from gateway.state.sqlite import activity as sqlite_activity
 from gateway.state.store import Store, StoreError
 from gateway.state.valkey import activity as valkey_activity
 from tests.clock import FakeClock
+from tests.keeping import delete_items, forget_activity, note_activity, put_items
 
 pytest_plugins = "tests.stores"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -53,7 +54,7 @@ def did(user: str, type_: str, *items: str, value: float | None = None, days: fl
 
 
 async def open_shop(store: Store, shop: dict[str, Any] = SHOP) -> None:
-    await store.put_items([Change(id_, properties) for id_, properties in shop.items()])
+    await put_items(store, [Change(id_, properties) for id_, properties in shop.items()])
 
 
 def ids(said: Recommendations) -> list[str]:
@@ -84,8 +85,8 @@ async def test_a_catalogue_alone_trends_by_id(store: Store, memory: Memory) -> N
 
 async def test_trending_is_what_is_wanted_now(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity(
-        [did("u1", "purchase", "d0", days=40), did("u2", "view", "d1"), did("u3", "click", "d2")]
+    await note_activity(
+        store, [did("u1", "purchase", "d0", days=40), did("u2", "view", "d1"), did("u3", "click", "d2")]
     )
     said = await memory.recall(question("trending_items", count=3))
     assert ids(said) == ["d2", "d1", "d0"]
@@ -95,7 +96,9 @@ async def test_trending_is_what_is_wanted_now(store: Store, memory: Memory) -> N
 
 async def test_trending_of_a_facet_and_the_facets_themselves(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity([did("u1", "purchase", "d0", "d1"), did("u2", "view", "c0"), did("u3", "view", "x")])
+    await note_activity(
+        store, [did("u1", "purchase", "d0", "d1"), did("u2", "view", "c0"), did("u3", "view", "x")]
+    )
     drama = await memory.recall(question("trending_items", facet=Facet("genre", "Drama"), count=3))
     assert ids(drama) == ["d0", "d1", "d2"]
     facets = (await memory.recall(question("trending_facets", facet=Facet("genre")))).facets
@@ -107,14 +110,14 @@ async def test_trending_of_a_facet_and_the_facets_themselves(store: Store, memor
 async def test_similar_by_behaviour_then_by_likeness(store: Store, memory: Memory) -> None:
     """People who bought d0 bought c3; what nobody paired follows by its genre."""
     await open_shop(store)
-    await store.note_activity(buyers([("d0", "c3")] * 8))
+    await note_activity(store, buyers([("d0", "c3")] * 8))
     said = ids(await memory.recall(question("similar_items", "d0", count=10)))
     assert said[0] == "c3" and set(said[1:]) == {"d1", "d2", "d3", "d4", "d5"}
 
 
 async def test_one_coincidence_is_less_than_likeness(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity([did("u", "view", "d0"), did("u", "view", "c3")])
+    await note_activity(store, [did("u", "view", "d0"), did("u", "view", "c3")])
     said = ids(await memory.recall(question("similar_items", "d0", count=10)))
     assert said[-1] == "c3" and said[0].startswith("d")
 
@@ -129,15 +132,15 @@ async def test_what_shares_nothing_with_anything_is_no_answer(store: Store, memo
 async def test_bought_together_is_not_viewed_together(store: Store, memory: Memory) -> None:
     await open_shop(store)
     views = [did(f"v{n}", "view", "d0", "d5") for n in range(400)]
-    await store.note_activity([*views, *buyers([("d0", "c1")] * 8)])
+    await note_activity(store, [*views, *buyers([("d0", "c1")] * 8)])
     assert ids(await memory.recall(question("bought_together", "d0")))[0] == "c1"
     assert ids(await memory.recall(question("similar_items", "d0")))[0] == "d5"
 
 
 async def test_for_you_follows_the_users_own_last_items(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity(buyers([("d0", "d1", "d2")] * 6 + [("c0", "c1", "c2")] * 6))
-    await store.note_activity([did("me", "purchase", "c0")])
+    await note_activity(store, buyers([("d0", "d1", "d2")] * 6 + [("c0", "c1", "c2")] * 6))
+    await note_activity(store, [did("me", "purchase", "c0")])
     said = await memory.recall(question("for_you", user=User("me"), count=13))
     assert set(ids(said)[:2]) == {"c1", "c2"} and not said.cold_start
     assert "c0" not in ids(said) and len(said.items) == 12  # filled with what is popular
@@ -147,7 +150,7 @@ async def test_for_you_follows_the_users_own_last_items(store: Store, memory: Me
 
 async def test_for_you_of_a_history_and_of_nobody_known(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity(buyers([("d0", "d1")] * 6 + [("c0", "c1")] * 6))
+    await note_activity(store, buyers([("d0", "d1")] * 6 + [("c0", "c1")] * 6))
     by_history = await memory.recall(question("for_you", user=User(None, (Seen("d0"),))))
     assert ids(by_history)[0] == "d1" and not by_history.cold_start
     stranger = await memory.recall(question("for_you", user=User("stranger")))
@@ -156,16 +159,16 @@ async def test_for_you_of_a_history_and_of_nobody_known(store: Store, memory: Me
 
 async def test_what_a_user_dislikes_is_neither_shown_nor_followed(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity(buyers([("d0", "d1")] * 6))
-    await store.note_activity([did("me", "dislike", "d0"), did("me", "rating", "c0", value=1)])
+    await note_activity(store, buyers([("d0", "d1")] * 6))
+    await note_activity(store, [did("me", "dislike", "d0"), did("me", "rating", "c0", value=1)])
     said = await memory.recall(question("for_you", user=User("me"), count=20))
     assert said.cold_start and not {"d0", "c0"} & {*ids(said)}
 
 
 async def test_seen_by_habit_by_wish_and_not_at_all(store: Store, memory: Memory) -> None:
     await open_shop(store)
-    await store.note_activity(buyers([("d0", "d1", "d2")] * 6))
-    await store.note_activity([did("me", "purchase", "d0"), did("me", "view", "d1")])
+    await note_activity(store, buyers([("d0", "d1", "d2")] * 6))
+    await note_activity(store, [did("me", "purchase", "d0"), did("me", "view", "d1")])
     me = User("me")
     assert not {"d0", "d1"} & {*ids(await memory.recall(question("for_you", user=me, count=20)))}
     all_ = question("for_you", user=me, count=20, exclude_seen=False)
@@ -180,7 +183,7 @@ async def test_everything_of_a_long_past_is_left_out(store: Store, memory: Memor
     """More than the memory keeps of one user: the log has it."""
     shop = {f"i{n:03}": {"genre": "G"} for n in range(120)}
     await open_shop(store, shop)
-    await store.note_activity([did("me", "view", f"i{n:03}") for n in range(100)])
+    await note_activity(store, [did("me", "view", f"i{n:03}") for n in range(100)])
     said = await memory.recall(question("trending_items", user=User("me"), exclude_seen=True, count=50))
     assert sorted(ids(said)) == [f"i{n:03}" for n in range(100, 120)]
 
@@ -204,16 +207,16 @@ async def test_filters_excludes_and_counts(store: Store, memory: Memory) -> None
 
 
 async def test_only_what_is_on_record_once_there_are_records(store: Store, memory: Memory) -> None:
-    await store.note_activity([did("u", "purchase", "ghost"), did("u", "view", "d0")])
+    await note_activity(store, [did("u", "purchase", "ghost"), did("u", "view", "d0")])
     assert ids(await memory.recall(question("trending_items"))) == ["ghost", "d0"]
     await open_shop(store)
     memory.changed()
     said = ids(await memory.recall(question("trending_items", count=50)))
     assert "ghost" not in said and said[0] == "d0"
-    await store.delete_items(["d0"])
+    await delete_items(store, ["d0"])
     memory.changed()
     assert "d0" not in ids(await memory.recall(question("trending_items", count=50)))
-    await store.put_items([Change("d0", SHOP["d0"])])
+    await put_items(store, [Change("d0", SHOP["d0"])])
     memory.changed()
     assert ids(await memory.recall(question("trending_items")))[0] == "d0"  # as wanted as before
 
@@ -232,7 +235,7 @@ async def test_every_process_answers_alike_within_five_seconds(store: Store, oth
     for part in range(4):
         baskets = [(f"d{n % 6}", f"c{(n * part) % 6}", f"d{(n + part) % 6}") for n in range(20)]
         events = [did(f"b{n}", "purchase", *set(basket), days=part) for n, basket in enumerate(baskets)]
-        await (store if part % 2 else other).note_activity(events)
+        await note_activity(store if part % 2 else other, events)
         for clock in clocks:
             clock.passes(5)
         for one in asked:
@@ -245,20 +248,20 @@ async def test_every_process_answers_alike_within_five_seconds(store: Store, oth
 async def test_what_this_process_does_it_knows_at_once(store: Store, memory: Memory, clock: FakeClock) -> None:
     await open_shop(store)
     assert ids(await memory.recall(question("trending_items", count=1))) == ["alone"]
-    await store.note_activity([did("u", "view", "d0")])
+    await note_activity(store, [did("u", "view", "d0")])
     assert ids(await memory.recall(question("trending_items", count=1))) == ["alone"]  # not yet looked again
     memory.changed()
     assert ids(await memory.recall(question("trending_items", count=1))) == ["d0"]
-    await store.note_activity([did("u", "purchase", "d1")])
+    await note_activity(store, [did("u", "purchase", "d1")])
     clock.passes(module.REFRESH)
     assert ids(await memory.recall(question("trending_items", count=1))) == ["d1"]
 
 
 async def test_the_same_event_again_changes_nothing(store: Store, memory: Memory) -> None:
     once = [did("u", "view", "a"), did("u", "click", "b")]
-    await store.note_activity(once)
+    await note_activity(store, once)
     before = await memory.recall(question("trending_items"))
-    await store.note_activity(once)
+    await note_activity(store, once)
     memory.changed()
     assert await memory.recall(question("trending_items")) == before
 
@@ -267,10 +270,10 @@ async def test_an_erased_user_is_gone_at_once_and_what_was_theirs_soon(
     store: Store, memory: Memory, clock: FakeClock
 ) -> None:
     await open_shop(store)
-    await store.note_activity([*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0"), did("me", "view", "d5")])
+    await note_activity(store, [*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0"), did("me", "view", "d5")])
     me = question("for_you", user=User("me"), count=3)
     assert not (await memory.recall(me)).cold_start
-    await store.forget_activity("me")
+    await forget_activity(store, "me")
     memory.forget_user("me")
     assert (await memory.recall(me)).cold_start
     await settled(memory)
@@ -296,10 +299,10 @@ async def test_many_erasures_cost_one_learning_anew(
         await rebuild(forgotten)
 
     monkeypatch.setattr(memory, "_rebuild", counted)
-    await store.note_activity([did(f"u{n}", "view", "a") for n in range(9)])
+    await note_activity(store, [did(f"u{n}", "view", "a") for n in range(9)])
     await memory.recall(question("trending_items"))
     for n in range(8):
-        await store.forget_activity(f"u{n}")
+        await forget_activity(store, f"u{n}")
         clock.passes(5)
         await memory.recall(question("trending_items"))
         await settled(memory)
@@ -333,7 +336,7 @@ class Broken:
 
 async def test_a_store_that_fails_is_no_reason_not_to_answer(store: Store, clock: FakeClock) -> None:
     await open_shop(store)
-    await store.note_activity([did("me", "view", "d0")])
+    await note_activity(store, [did("me", "view", "d0")])
     broken = Broken(store)
     memory = Memory(broken, clock)  # type: ignore[arg-type]  # all of a store that a memory asks
     asked = question("for_you", user=User("me"), exclude_seen=True, count=20)
@@ -342,7 +345,7 @@ async def test_a_store_that_fails_is_no_reason_not_to_answer(store: Store, clock
     clock.passes(10)
     assert await memory.recall(asked) == before
     broken.broken = False
-    await store.note_activity([did("u2", "purchase", "d3")])
+    await note_activity(store, [did("u2", "purchase", "d3")])
     clock.passes(10)
     assert ids(await memory.recall(question("trending_items", count=1))) == ["d3"]
 
@@ -351,7 +354,7 @@ async def test_what_was_learned_before_a_failure_is_not_learned_twice(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ", 2)
-    await store.note_activity([did(f"u{n}", "view", "a") for n in range(6)])
+    await note_activity(store, [did(f"u{n}", "view", "a") for n in range(6)])
     broken = Broken(store)
     memory = Memory(broken, clock)  # type: ignore[arg-type]  # all of a store that a memory asks
     asked = 0
@@ -375,7 +378,7 @@ async def test_a_slow_store_holds_up_no_question_for_longer_than_it_has_patience
     store: Store, clock: FakeClock
 ) -> None:
     """It is answered from what is there."""
-    await store.note_activity([did("u", "view", "a")])
+    await note_activity(store, [did("u", "view", "a")])
     broken = Broken(store)
     memory = Memory(broken, clock)  # type: ignore[arg-type]  # all of a store that a memory asks
     before = await memory.recall(question("trending_items"))
@@ -398,7 +401,7 @@ async def test_rows_leave_in_steps_and_everybody_learns_anew(
     monkeypatch.setattr(sqlite_activity, "ROWS", 8)
     monkeypatch.setattr(valkey_activity, "ROWS", 8)
     for n in range(30):
-        await store.note_activity([did(f"u{n}", "view", f"i{n:02}")])
+        await note_activity(store, [did(f"u{n}", "view", f"i{n:02}")])
         rows = len((await store.learned_since(Position(), 100)).deeds)
         assert rows == min(n + 1, rows) and rows <= 10
     assert ids(await memory.recall(question("trending_items", count=20)))[-1] == "i29"
@@ -410,14 +413,14 @@ async def test_a_small_file_keeps_fewer_rows(tmp_path: Path) -> None:
     """So that what is learned never keeps out what is to be delivered."""
     small = await SqliteStore.open(str(tmp_path / "small.db"), max_bytes=2**20)
     for n in range(40):
-        await small.note_activity([did(f"user-{n}", "view", *(f"item-{n}-{m}" for m in range(50)))])
+        await note_activity(small, [did(f"user-{n}", "view", *(f"item-{n}-{m}" for m in range(50)))])
     rows = (await small.db.run(small.db.connection.execute("SELECT count(*) FROM user_items").fetchone))[0]
     await small.close()
     assert 300 < rows < 450
 
 
 async def test_the_retention_takes_whole_hours(store: Store) -> None:
-    await store.note_activity([did("u", "view", f"i{n}", days=n / 24) for n in (5, 3, 1)])
+    await note_activity(store, [did("u", "view", f"i{n}", days=n / 24) for n in (5, 3, 1)])
 
     async def kept_after(hours: float) -> list[str]:
         before = (NOW - timedelta(hours=hours)).timestamp()
@@ -441,7 +444,7 @@ async def test_a_hundred_thousand_deeds_are_learned_in_seconds_and_others_are_se
 ) -> None:
     """Rebuilding at the start; the bound is generous because the machine may be busy: 1.5 s by itself."""
     for start in range(0, 100_000, 5000):
-        await store.note_activity([one_of_many(n) for n in range(start, start + 5000)])
+        await note_activity(store, [one_of_many(n) for n in range(start, start + 5000)])
     memory = Memory(store, time.monotonic)
     longest = waited = 0.0
 

@@ -29,6 +29,7 @@ from gateway.model.query import KINDS, Item, Kind, Recommend, Recommendations, S
 from gateway.pipeline import Pipeline
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from tests.keeping import put_items
 from tests.more import examples
 
 HEADERS: Final = CIMultiDict({"Host": "localhost", "X-Device": "d1"})
@@ -252,7 +253,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     }
     stage = Stage(tmp_path_factory.mktemp("odd"), written)
     changes = [Change(f"i{n}", {"genre": value, "a": value, "": 1}) for n, value in enumerate(values)]
-    stage.runner.run(stage.store.put_items(changes))
+    stage.runner.run(put_items(stage.store, changes))
     yield stage
     stage.close()
 

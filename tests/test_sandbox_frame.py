@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.sandbox import credentials, frame
 from gateway.sandbox.faults import BadFault, Faults, parse
+from tests.ports import free_ports
 
 Start = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
 WORDS = "x" * 2000
@@ -313,7 +314,7 @@ async def test_algolias_two_started_apart_have_worlds_of_their_own() -> None:
 
 
 async def test_each_has_its_place_after_the_port() -> None:
-    base = free_base()
+    base = free_ports(5)[0]
     async with frame.serving(["discerner", "recomendo"], port=base) as vendors:
         assert [vendor.url for vendor in vendors] == [
             f"http://127.0.0.1:{base + 1}",
@@ -321,22 +322,8 @@ async def test_each_has_its_place_after_the_port() -> None:
         ]
 
 
-def free_base() -> int:
-    """A port with free ones at +1 and +4, at this moment."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as fourth:
-            first.bind(("127.0.0.1", 0))
-            base = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", base + 1))
-                fourth.bind(("127.0.0.1", base + 4))
-            except (OSError, OverflowError):
-                continue
-            return base
-
-
 async def test_a_taken_port_is_a_clear_error_and_leaves_nothing_open() -> None:
-    base = free_base()
+    base = free_ports(5)[0]
     with socket.socket() as other:
         other.bind(("127.0.0.1", base + 4))
         other.listen()
@@ -374,7 +361,7 @@ async def test_a_request_under_way_does_not_hold_up_the_end() -> None:
 async def test_run_prints_then_serves_until_a_signal(number: signal.Signals) -> None:
     script = (
         "import asyncio; from gateway.sandbox import frame; "
-        f"asyncio.run(frame.run({free_base()}, ['recomendo', 'discerner']))"
+        f"asyncio.run(frame.run({free_ports(5)[0]}, ['recomendo', 'discerner']))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -11,6 +13,8 @@ import pytest_asyncio
 from gateway.adapter import Adapter
 from gateway.adapters.local import Local
 from gateway.answering.seen import RECENT, SEEN, wanted_of_log
+from gateway.deadline import Deadline
+from gateway.model.activity import Change, Event, EventItem
 from gateway.model.query import Recommend, Search, Seen, User
 from gateway.state.store import StoreError
 from tests.world import CATALOGUE, Reply, World, feed_one, world
@@ -158,6 +162,21 @@ async def test_an_erased_user_has_seen_nothing(shop: World) -> None:
     assert (await shop.request("DELETE", "/v1/users/gone")).status == 202
     after = await shop.ask(kind="trending_items", count=3, user={"id": "gone"}, exclude_seen=True)
     assert after.ids == before.ids
+
+
+@on_sockets
+async def test_what_is_on_its_way_to_local_brings_nothing_back(shop: World) -> None:
+    """It was accepted before the erasure, or before the item was deleted; it arrives after that."""
+    when = datetime.now(UTC)
+    event = Event(id="late", type="view", user="late", items=(EventItem("d0"),), time=when)
+    store, deadline = shop.runtime.store, Deadline.within(time.monotonic, 60)
+    await shop.request("PUT", "/v1/items/late", json={"properties": {"title": "new"}})
+    await shop.request("DELETE", "/v1/items/late")
+    local = shop.provider("local")
+    assert (await local.call("track", [event], deadline=deadline)).done == ("late",)
+    assert (await local.call("put_items", [Change("late", {"title": "old"})], deadline=deadline)).done == ("late",)
+    assert await store.seen(["late"], 10) == {"late": ()}
+    assert await store.items(["late"]) == {} and "late" in await store.hidden_items()
 
 
 # --- made of it

@@ -353,6 +353,9 @@ async def test_every_name_is_of_the_conventions(shop: World, seen: Collector) ->
 
 
 async def test_nobodys_id_stands_in_one(shop: World, seen: Collector) -> None:
+    trace, _, headers = parent()
+    await shop.request("GET", f"/v1/users/{PERSON}/profile?provider=affinities", headers=headers)
+    await arrived(shop, seen, trace, 2)
     sent = b"".join(seen.bodies)
     assert b"/v1/users/{id}/profile" in sent and PERSON.encode() not in sent
 

@@ -15,6 +15,7 @@ from gateway.state.kept import Deleted, Edit, EventFilter
 from gateway.state.learned import Learned, Position, Record
 from gateway.state.opening import open_at
 from gateway.state.store import Store
+from tests.keeping import delete_items, note_activity, put_items
 from tests.stores import KINDS, NOW, ROUTES, Opens, Vendor, accept, fresh_url, happened, tell_all
 
 pytest_plugins = "tests.stores"
@@ -22,7 +23,7 @@ pytest_plugins = "tests.stores"
 
 def event(type_: str, *items: str) -> Event:
     when = datetime(2026, 1, 2, tzinfo=UTC)
-    return Event(id=f"of {type_}", type=type_, user="u", items=tuple(map(EventItem, items)), time=when)
+    return Event(id=f"of {type_} {items}", type=type_, user="u", items=tuple(map(EventItem, items)), time=when)
 
 
 async def test_a_secret_is_made_once(store: Store, other: Store) -> None:
@@ -190,48 +191,34 @@ def test_records_are_what_a_dictionary_would_be_and_changes_tell_the_difference(
     asyncio.run(run())
 
 
-async def test_what_local_learns_is_older_than_what_callers_put(store: Store) -> None:
-    await store.edit("item", [Edit("i", {"v": 1})], ROUTES, NOW)
-    await store.edit("item", [Edit("i", {"v": 2})], ROUTES, NOW)
-    await store.put_items([Change("i", {"v": 1}), Change("j", {"v": 1})])
-    assert await store.items(["i", "j"]) == {"i": {"v": 2}, "j": {"v": 1}}
-    await store.remove_item("i", ROUTES, NOW)
-    await store.put_items([Change("i", {"v": 2})])
-    assert await store.items(["i"]) == {} and await store.hidden_items() == {"i"}
-    await store.edit("item", [Edit("i", {"v": 3})], ROUTES, NOW)
-    await store.delete_items(["i"])
-    assert await store.items(["i"]) == {"i": {"v": 3}} and await store.hidden_items() == frozenset()
-    await store.close()
-
-
 async def test_records_of_items(store: Store) -> None:
-    await store.put_items([Change("a", {"title": "A", "n": [1, 2.5, True]}), Change("b")])
+    await put_items(store, [Change("a", {"title": "A", "n": [1, 2.5, True]}), Change("b")])
     assert await store.items(["a", "b", "c"]) == {"a": {"title": "A", "n": [1, 2.5, True]}, "b": {}}
-    await store.put_items([Change("a", {"title": "B"})])
+    await put_items(store, [Change("a", {"title": "B"})])
     assert await store.items(["a"]) == {"a": {"title": "B"}}
 
 
 async def test_deleted_until_it_is_put_again(store: Store) -> None:
-    await store.put_items([Change("a", {"title": "A"})])
-    await store.delete_items(["a"])
+    await put_items(store, [Change("a", {"title": "A"})])
+    await delete_items(store, ["a"])
     assert await store.items(["a"]) == {}
-    await store.put_items([Change("a", {"title": "B"})])
+    await put_items(store, [Change("a", {"title": "B"})])
     assert await store.items(["a"]) == {"a": {"title": "B"}}
 
 
 async def test_deleting_what_is_not_on_record(store: Store) -> None:
-    await store.delete_items(["a"])
+    await delete_items(store, ["a"])
     assert await store.items(["a"]) == {}
 
 
 async def test_what_is_learned(store: Store, other: Store) -> None:
     start = Position()
     assert await store.learned_since(start, 10) == Learned(start, 0)
-    await store.put_items([Change("a", {"title": "A"}), Change("gone")])
-    await store.delete_items(["gone"])
+    await put_items(store, [Change("a", {"title": "A"}), Change("gone")])
+    await delete_items(store, ["gone"])
     done = [event("view", "a", "b"), event("purchase", "a"), event("dislike", "a"), event("other", "c")]
-    await store.note_activity(done)
-    await store.note_activity(done)  # once more: nothing is new
+    await note_activity(store, done)
+    await note_activity(store, done)  # once more: nothing is new
     learned = await other.learned_since(start, 10)
     assert [(deed.type, deed.item) for deed in learned.deeds] == [
         ("view", "a"), ("view", "b"), ("purchase", "a"), ("dislike", "a")
@@ -241,7 +228,7 @@ async def test_what_is_learned(store: Store, other: Store) -> None:
 
 
 async def test_what_is_learned_comes_in_parts(store: Store) -> None:
-    await store.note_activity([event("view", f"i{n}") for n in range(5)])
+    await note_activity(store, [event("view", f"i{n}") for n in range(5)])
     position, items = Position(), []
     while (learned := await store.learned_since(position, 2)).deeds:
         assert len(learned.deeds) <= 2

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.experiments.counts import Earned
-from gateway.model.activity import Change, Event, EventItem
+from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Deleted, Edit, Entry, Errand, EventFilter
 from gateway.state.learned import Position
 from gateway.state.opening import open_at
@@ -160,10 +160,6 @@ class Twins:
             while await store.sweep(before, ["a", "b"], self.now):
                 pass
 
-    async def learn(self) -> None:
-        await self.each("put_items", [Change(self.rng.choice(ITEMS), {"learned": self.rng.randrange(9)})])
-        await self.each("delete_items", [self.rng.choice(ITEMS)])
-
     # --- what is seen of it
     async def same(self) -> None:
         ours, theirs = [await view(store) for store in self.stores]
@@ -173,7 +169,7 @@ class Twins:
 
 STEPS = (
     *("accept",) * 5, *("edit",) * 2, "remove", *("settle",) * 4, "postpone", "retry", "erase", "erased", "bind",
-    "replay", "sweep", "learn",
+    "replay", "sweep",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,11 @@ from gateway.state.valkey import ValkeyStore, connection, guard, ids
 from gateway.state.valkey.checks import hazards
 from gateway.state.valkey.places import Place
 from gateway.state.valkey.script import Script
-from tests.stores import NOW, ROUTES, ValkeyServer, Vendor, accept, free_port, fresh_url, happened, tell_all
+from tests.ports import free_port
+from tests.stores import NOW, ROUTES, ValkeyServer, Vendor, accept, fresh_url, happened, tell_all
 
+pytest_plugins = "tests.stores"
 KIB = 1024
-
-
-@pytest.fixture
-def server() -> Iterator[ValkeyServer]:
-    """One of the test's own: kept on disk before anything is acknowledged."""
-    one = ValkeyServer()
-    one.start()
-    yield one
-    one.close()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from gateway.state.learned import Position
 from gateway.state.store import StoreError
 from gateway.state.valkey import ValkeyStore, activity, ids
 from gateway.state.valkey.script import Script
+from tests.keeping import forget_activity, note_activity, put_items
 from tests.stores import ValkeyServer, fresh_url
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,10 +36,10 @@ async def stores() -> AsyncIterator[tuple[ValkeyStore, ValkeyStore]]:
         await one.close()
 
 
-def view(user: str, *items: str, id_: str | None = None, hours: float = 0.0) -> Event:
+def view(user: str, *items: str, hours: float = 0.0) -> Event:
     seen = tuple(EventItem(item) for item in items)
     when = NOW - timedelta(hours=hours)
-    return Event(id=id_ or f"{user}-{'-'.join(items)}-{hours}", type="view", user=user, items=seen, time=when)
+    return Event(id=f"{user}-{'-'.join(items)}-{hours}", type="view", user=user, items=seen, time=when)
 
 
 # --- claims ------------------------------------------------------------------------------------------------------
@@ -173,8 +174,8 @@ async def test_a_reader_misses_and_repeats_nothing_while_several_write(
 
     async def write(store: ValkeyStore, name: str) -> None:
         for n in range(60):
-            await store.note_activity([view(f"{name}{n}", *(f"i{k}" for k in range(rng.randint(1, 4))))])
-            await store.put_items([Change(f"{name}{n % 7}", {"n": n})])
+            await note_activity(store, [view(f"{name}{n}", *(f"i{k}" for k in range(rng.randint(1, 4))))])
+            await put_items(store, [Change(f"{name}{n % 7}", {"n": n})])
 
     async def read() -> tuple[list[tuple[str, str]], dict[str, object]]:
         deeds: list[tuple[str, str]] = []
@@ -204,28 +205,27 @@ async def test_a_reader_misses_and_repeats_nothing_while_several_write(
 async def test_the_bound_is_kept_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     store = await ValkeyStore.open(fresh_url(), 80 * activity.PART * activity.ROW_BYTES)
     for n in range(99):
-        await store.note_activity([view("ann", f"i{n}")])
+        await note_activity(store, [view("ann", f"i{n}")])
     assert (await store.learned_since(Position(), 1000)).forgotten == 0
-    await store.note_activity([view("ann", "i99")])
+    await note_activity(store, [view("ann", "i99")])
     learned = await store.learned_since(Position(), 1000)
     assert learned.forgotten == 1
     assert [deed.item for deed in learned.deeds] == [f"i{n}" for n in range(20, 100)]
     assert (await store.seen(["ann"], 1000))["ann"] == tuple(f"i{n}" for n in range(20, 100))
-    await store.note_activity([view("ann", "i5", id_="ann-i5-0.0")])  # its mark went with it: it may come again
-    assert (await store.learned_since(learned.position, 10)).deeds[0].item == "i5"
+    assert await store.server.ask(("SCARD", store.server.key("marks"))) == [80], "each mark went with its entry"
     await store.close()
 
 
 async def test_nothing_is_left_of_who_is_forgotten(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
     store = stores[0]
-    await store.note_activity([view("ann", "a", "b"), view("bob", "a"), view("ann", "c")])
-    await store.forget_activity("ann")
+    await note_activity(store, [view("ann", "a", "b"), view("bob", "a"), view("ann", "c")])
+    await forget_activity(store, "ann")
     learned = await stores[1].learned_since(Position(), 10)
     assert [(deed.user, deed.item) for deed in learned.deeds] == [("bob", "a")] and learned.forgotten == 1
     marks, keys = await store.server.ask(("SCARD", store.server.key("marks")), ("KEYS", "*"))
     assert marks == 1
     assert not any(b"ann" in key and key.startswith(store.server.prefix.encode()) for key in keys)
-    await store.forget_activity("ann")
+    await forget_activity(store, "ann")
     assert (await store.learned_since(learned.position, 10)).forgotten == 1, (
         "nothing to forget, nothing to learn anew"
     )
@@ -233,7 +233,7 @@ async def test_nothing_is_left_of_who_is_forgotten(stores: tuple[ValkeyStore, Va
 
 async def test_the_retention_takes_whole_hours(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
     store = stores[0]
-    await store.note_activity([view("ann", f"i{n}", hours=10 - n) for n in range(10)])
+    await note_activity(store, [view("ann", f"i{n}", hours=10 - n) for n in range(10)])
     before = NOW.timestamp() - 5 * 3600
     assert await store.server.change(_BEFORE, before + 1800) == 5
     assert await store.server.change(_BEFORE, before + 3599) == 0
@@ -245,7 +245,7 @@ async def test_the_retention_takes_whole_hours(stores: tuple[ValkeyStore, Valkey
 
 async def test_much_leaves_in_parts(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
     store = stores[0]
-    await store.note_activity([view(f"u{n}", "a", hours=100) for n in range(activity.AT_ONCE + 500)])
+    await note_activity(store, [view(f"u{n}", "a", hours=100) for n in range(activity.AT_ONCE + 500)])
     gone = [await store.server.change(_BEFORE, NOW.timestamp()) for _ in range(3)]
     assert gone == [activity.AT_ONCE, 500, 0]
 
@@ -253,14 +253,14 @@ async def test_much_leaves_in_parts(stores: tuple[ValkeyStore, ValkeyStore]) -> 
 async def test_a_server_that_lost_entries_has_all_learn_anew(stores: tuple[ValkeyStore, ValkeyStore]) -> None:
     """As after a failover to a copy that had not all of it."""
     store = stores[0]
-    await store.note_activity([view("ann", f"i{n}") for n in range(10)])
+    await note_activity(store, [view("ann", f"i{n}") for n in range(10)])
     position = (await store.learned_since(Position(), 100)).position
     await store.server.change(
         Script("redis.call('HSET', key('learned'), 'deeds', 4) redis.call('DEL', key('deeds'))")
     )
     learned = await store.learned_since(position, 100)
     assert (learned.position, learned.forgotten, learned.deeds) == (position, 1, ())
-    await store.note_activity([view("bob", "a")])
+    await note_activity(store, [view("bob", "a")])
     assert [deed.user for deed in (await store.learned_since(position, 100)).deeds] == ["bob"]
 
 
@@ -287,7 +287,7 @@ async def test_nothing_but_what_is_needed_names_who_was_erased(stores: tuple[Val
     await store.accept([Entry(view("annabel", "i1"), {"p": "queued"}, earned)], NOW.timestamp())
     await store.note_shown([Shown(phase, "a", (unit,), 1, 0, 0)], NOW.timestamp())
     await store.edit("user", [Edit("annabel", {"n": 1})], {"p": "queued"}, NOW.timestamp())
-    await store.note_activity([view("annabel", "i2")])
+    await note_activity(store, [view("annabel", "i2")])
     await store.bind("p", "user", {"annabel": "v1"})
     assert {b"deeds", b"deeds_of:annabel", b"log", b"map:user:p"} <= await named(store, "annabel")
     await store.erase("annabel", "hash", {"p": "queued"}, NOW.timestamp(), unit)
@@ -313,7 +313,7 @@ async def test_what_was_bound_and_counted_outlives_a_kill() -> None:
     try:
         store = await ValkeyStore.open(server.url(waitaof="1"))
         await store.bind("p", "user", {"ann": "v1"})
-        await store.note_activity([view("ann", "a")])
+        await note_activity(store, [view("ann", "a")])
         await store.begin_training("p", 1000.5, 100.0)
         secret = await store.secret("key", lambda: b"\x00\xffmade")
         server.kill()

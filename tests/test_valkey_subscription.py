@@ -28,6 +28,7 @@ from gateway.state.valkey.places import Place
 from tests.serving import until
 from tests.stores import NOW, ROUTES, ValkeyServer, accept, happened
 
+pytest_plugins = "tests.stores"
 NEVER = 3600.0
 """Seconds between two looks by the clock: within a test it is the bell, or nothing."""
 CACHING = Caching.model_validate({"ttl": "1h"})
@@ -53,14 +54,6 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     monkeypatch.setattr(subscription, "FIRST", 0.02)
     monkeypatch.setattr(subscription, "LONGEST", 0.05)
     return found
-
-
-@pytest.fixture
-def server() -> Iterator[ValkeyServer]:
-    one = ValkeyServer()
-    one.start()
-    yield one
-    one.close()
 
 
 @pytest.fixture
@@ -180,8 +173,6 @@ async def test_all_that_is_told_is_heard_without_a_look_by_the_clock(
     await until(lambda: there.hidden.items == {"i"})
     await here.edit("item", [Edit("i", {"a": 1})], ROUTES, NOW)
     await until(lambda: there.hidden.items == frozenset())
-    await here.delete_items(["j"])
-    await until(lambda: there.hidden.items == {"j"})
 
 
 async def test_a_thousand_drops_make_few_looks(

@@ -40,6 +40,7 @@ from gateway.server.edges import Runner
 from gateway.server.front import Front
 from gateway.server.runtime import Runtime
 from gateway.state.sqlite import SqliteStore
+from tests.keeping import note_activity, put_items
 
 NAMES: Final = ("recomendo", "algolia", "affinities", "discerner", "xayn", "local")
 """The providers; the first five speak the adapters of `frame.NAMES`, in that order."""
@@ -358,18 +359,25 @@ async def feed(world: World) -> None:
         headers={"authorizationToken": XAYN_BACK_OFFICE_TOKEN},
     ) as answer:
         assert answer.status == 202, await answer.text()
-    await asyncio.gather(*(_feed(world.provider(name)) for name in RECOMMENDING))
+    await asyncio.gather(*(feed_one(world, name) for name in RECOMMENDING))
     await _train(world)
 
 
 async def feed_one(world: World, name: str) -> None:
     """Bring the shop to one provider alone."""
-    await _feed(world.provider(name))
+    if name == "local":  # it reads what is kept here
+        await put_items(world.runtime.store, _items())
+        await note_activity(world.runtime.store, behaviour())
+        await world.runtime.writes.hearing.hear()  # of so many events that answers leave the cache
+    await _tell(world.provider(name))
 
 
-async def _feed(provider: Provider) -> None:
-    items = [Change(id_, properties) for id_, properties in CATALOGUE.items()]
-    await _all(provider, "put_items", items, 50)
+def _items() -> list[Change]:
+    return [Change(id_, properties) for id_, properties in CATALOGUE.items()]
+
+
+async def _tell(provider: Provider) -> None:
+    await _all(provider, "put_items", _items(), 50)
     if type(provider.adapter).has("put_users"):
         await _all(provider, "put_users", [Change(user) for user in PEOPLE], 50)
     events = [event for event in behaviour() if provider.adapter.takes(event) is None]

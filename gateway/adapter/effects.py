@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from gateway.adapter.wire import Request, Response
-from gateway.model.activity import Change, Event
 from gateway.model.query import Recommend, Search
 
 T = TypeVar("T")
@@ -57,12 +56,14 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Learn(msgspec.Struct, frozen=True):
-    """For the adapter `local`: the gateway's own model takes in events, changes of items, erasures."""
+    """For the adapter `local`: the gateway's own model looks at the state store at once.
 
-    events: tuple[Event, ...] = ()
-    items: tuple[Change, ...] = ()
-    forget_items: tuple[str, ...] = ()
+    What `local` is told stands there already, in the commit that accepted it, and may since have been erased or
+    put anew: nothing that is on its way is written once more.
+    """
+
     forget_user: str | None = None
+    """Leaves the model at once; what others learned of them goes with the next learning anew."""
 
 
 class Recall(msgspec.Struct, frozen=True):

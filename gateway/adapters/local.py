@@ -46,18 +46,18 @@ class Local(Adapter):
         return answer
 
     def track(self, events: Sequence[Event]) -> Flow[None]:
-        yield Learn(events=tuple(events))
+        yield Learn()
         yield Done(tuple(event.id for event in events))
 
     def put_users(self, changes: Sequence[Change]) -> Flow[None]:
         yield Done(tuple(change.id for change in changes))  # the gateway's own records of users suffice
 
     def put_items(self, changes: Sequence[Change]) -> Flow[None]:
-        yield Learn(items=tuple(changes))
+        yield Learn()
         yield Done(tuple(change.id for change in changes))
 
     def delete_items(self, ids: Sequence[str]) -> Flow[None]:
-        yield Learn(forget_items=tuple(ids))
+        yield Learn()
         yield Done(tuple(ids))
 
     def erase_user(self, user: str) -> Flow[ErasureStatus]:

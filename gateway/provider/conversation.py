@@ -69,7 +69,7 @@ class Conversation:
             case Recall():
                 return await self._memory.recall(effect.question, max(0.0, self._deadline.left() / 2))
             case Learn():
-                await self._learn(effect)
+                self._learn(effect)
             case _:
                 raise TypeError(f"a flow yielded {effect!r}, which is no effect: was `yield from` meant?")
         return None
@@ -90,15 +90,8 @@ class Conversation:
             await self._store.bind(self._provider, effect.entity, {effect.id: created})
             return created
 
-    async def _learn(self, effect: Learn) -> None:
-        if effect.items:
-            await self._store.put_items(effect.items)
-        if effect.forget_items:
-            await self._store.delete_items(effect.forget_items)
-        if effect.events:
-            await self._store.note_activity(effect.events)
+    def _learn(self, effect: Learn) -> None:
         if effect.forget_user is not None:
-            await self._store.forget_activity(effect.forget_user)
             self._memory.forget_user(effect.forget_user)
         self._memory.changed()
 

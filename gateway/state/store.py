@@ -12,7 +12,6 @@ from gateway.adapter import Entity
 from gateway.answering.second_level import Shelf
 from gateway.experiments.counts import Earned, Shown, Tally
 from gateway.experiments.phase import Phase
-from gateway.model.activity import Change, Event
 from gateway.state.kept import StoreError
 from gateway.state.learned import Learned, Position
 from gateway.state.ledger import Ledger
@@ -54,28 +53,10 @@ class Store(Ledger, Protocol):
         """The sole right to create this id at the vendor; holds the vendor's id if somebody already did."""
 
     # --- records of items
-    async def put_items(self, changes: Sequence[Change]) -> None:
-        """Bring records up to date."""
-
-    async def delete_items(self, ids: Sequence[str]) -> None:
-        """Mark items as deleted until they are put again."""
-
     async def items(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """`{id: properties}` of those on record and not deleted."""
 
-    # --- what users did, as far as answers need it
-    async def note_activity(self, events: Sequence[Event]) -> None:
-        """Keep who wanted which item (`LEARNED_TYPES`); the same event again changes nothing.
-
-        Whoever writes the event log calls it in the same transaction: with SQLite
-        `gateway.state.sqlite.activity.note(db, events)`, inside its own `db.change`. Likewise
-        `note_items(db, ids)` where records of items are written, `forget(db, user)` where a user is erased, and
-        `forget_before(db, time)` where the log's retention ends.
-        """
-
-    async def forget_activity(self, user: str) -> None:
-        """Drop all that this user did."""
-
+    # --- what users did, as far as answers need it: kept by whoever accepts, edits, erases, in the same commit
     async def seen(self, users: Iterable[str], limit: int) -> dict[str, tuple[str, ...]]:
         """For each of these users the last `limit` items that they have seen (`SEEN_TYPES`), oldest first."""
 

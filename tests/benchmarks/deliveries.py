@@ -23,8 +23,9 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from tests.benchmarks.processes import Broken, Server, free_ports, running
+from tests.benchmarks.processes import Broken, Server, running
 from tests.benchmarks.rounds import Cores
+from tests.ports import free_ports
 
 CONFIGURATION: Final = """
 server: {{listen: "127.0.0.1:{port}", admin_listen: "127.0.0.1:{admin_port}"}}

@@ -102,18 +102,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 continue
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 def family(pid: int) -> list[int]:
     """The process and all that it forked, the eldest first."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

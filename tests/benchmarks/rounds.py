@@ -14,9 +14,10 @@ import msgspec
 
 from tests.benchmarks import certificate, collector, configuration, load, nginx, subjects
 from tests.benchmarks.configuration import Places, Setup
-from tests.benchmarks.processes import Broken, Core, Server, free_ports, running
+from tests.benchmarks.processes import Broken, Core, Server, running
 from tests.benchmarks.subjects import Subject
 from tests.benchmarks.witness import Witness, ask
+from tests.ports import free_ports
 
 WARM: Final = 1
 """Seconds of load before anything is counted."""

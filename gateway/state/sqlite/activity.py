@@ -10,7 +10,7 @@ learned before learns anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -95,12 +95,6 @@ class UserItems:
     """Part of the store."""
 
     db: Database
-
-    async def note_activity(self, events: Sequence[Event]) -> None:
-        await self.db.change(lambda: note(self.db, events))
-
-    async def forget_activity(self, user: str) -> None:
-        await self.db.change(lambda: forget(self.db, user))
 
     async def seen(self, users: Iterable[str], limit: int) -> dict[str, tuple[str, ...]]:
         wanted = list(users)

@@ -1,8 +1,4 @@
-"""Records of users and items, as callers last put them, and which providers have them.
-
-What `local` learns (`put_items`, `delete_items`) is written where nobody has put a record over HTTP: what
-callers put is the truth, and on its way to `local` it may already be older than what they put since.
-"""
+"""Records of users and items, as callers last put them, and which providers have them."""
 
 from __future__ import annotations
 
@@ -146,28 +142,3 @@ class Records:
         query = "SELECT id, properties FROM items WHERE deleted = 0 AND id IN ({})"
         rows = await self.db.read(lambda: select(self.db.reading, query, ids))
         return {id_: _properties.decode(properties) for id_, properties in rows}
-
-    # --- what `local` learns
-    async def put_items(self, changes: Sequence[Change]) -> None:
-        rows = [(change.id, msgspec.json.encode(change.properties)) for change in changes]
-
-        def work() -> None:
-            self.db.connection.executemany(
-                "INSERT INTO items (id, properties) VALUES (?, ?) ON CONFLICT (id) DO UPDATE "
-                "SET properties = excluded.properties, deleted = 0 WHERE updated_at IS NULL",
-                rows,
-            )
-            self._items_changed([change.id for change in changes])
-
-        await self.db.change(work)
-
-    async def delete_items(self, ids: Sequence[str]) -> None:
-        def work() -> None:
-            self.db.connection.executemany(
-                "INSERT INTO items (id, properties, deleted) VALUES (?, x'7b7d', 1) "
-                "ON CONFLICT (id) DO UPDATE SET deleted = 1 WHERE updated_at IS NULL",
-                [(id_,) for id_ in ids],
-            )
-            self._items_changed(ids)
-
-        await self.db.change(work)

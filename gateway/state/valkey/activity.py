@@ -35,8 +35,6 @@ STEP: Final = 3600
 """Seconds: the retention takes away an hour's entries at once."""
 AT_ONCE: Final = 2000
 """Entries that leave in one change: some 10 ms, in which nobody else is served."""
-ROWS_AT_ONCE: Final = 250
-"""Entries that come in one change; who breaks off between two tells all of them again."""
 ROWS_AN_ITEM: Final = 4
 """A user's entries that are looked at for each item wanted: people do several things to one item."""
 NUMBER: Final = 15
@@ -120,8 +118,6 @@ end
 `note_items(ids)`; `forget(user)`; `forget_before(time)`, which takes at most `AT_ONCE` away, in whole `STEP`s, and
 says how many those were."""
 
-_NOTE: Final = Script("note(A.rows, A.most)", LUA)
-_FORGET: Final = Script("forget(A.user)", LUA)
 _LEARNED: Final = Script("""
 local last = redis.call('HMGET', key('learned'), 'deeds', 'changed', 'forgotten')
 local deeds = redis.call('XRANGE', key('deeds'), '(' .. whole(A.deeds) .. '-0', '+', 'COUNT', A.limit)
@@ -172,15 +168,6 @@ class UserItems:
     """Part of the store."""
 
     server: Server
-
-    async def note_activity(self, events: Sequence[Event]) -> None:
-        rows = [row for event in events for row in noted(event)]
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[start : start + ROWS_AT_ONCE]
-            await self.server.change(_NOTE, {"rows": part, "most": rows_kept(self.server.max_bytes)})
-
-    async def forget_activity(self, user: str) -> None:
-        await self.server.change(_FORGET, {"user": user})
 
     async def seen(self, users: Iterable[str], limit: int) -> dict[str, tuple[str, ...]]:
         wanted = list(users)

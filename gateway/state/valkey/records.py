@@ -6,9 +6,6 @@
 
 A change depends on what is on record, and JSON is for Python: so it is read, changed, and written by a script that
 does nothing where a version has changed meanwhile; then all of it again.
-
-What `local` learns (`put_items`, `delete_items`) is written where nobody has put a record over HTTP: what
-callers put is the truth, and on its way to `local` it may already be older than what they put since.
 """
 
 from __future__ import annotations
@@ -84,23 +81,6 @@ for _, one in ipairs(A.edits) do
 end
 if A.entity == 'item' then items_changed(changed) end
 return 'DONE'
-""",
-    QUEUES, activity.LUA, subscription.LUA, RECORDS,
-)  # fmt: skip
-
-LEARN: Final = Script(
-    """
-local changed = {}
-for _, one in ipairs(A.items) do
-  local id, properties = one[1], one[2]
-  local record = key('item', id)
-  if redis.call('HEXISTS', record, 'u') == 0 then
-    local deleted = not properties
-    write_record('item', id, properties or redis.call('HGET', record, 'p') or '{}', deleted)
-  end
-  changed[#changed + 1] = id
-end
-items_changed(changed)
 """,
     QUEUES, activity.LUA, subscription.LUA, RECORDS,
 )  # fmt: skip
@@ -205,16 +185,6 @@ class Records:
         """Items that were deleted and not put again."""
         (ids,) = await self.server.ask(("SMEMBERS", self.server.key("hidden_items")))
         return frozenset(id_.decode() for id_ in ids)
-
-    # --- what `local` learns
-    async def put_items(self, changes: Sequence[Change]) -> None:
-        await self._learn((change.id, msgspec.json.encode(change.properties).decode()) for change in changes)
-
-    async def delete_items(self, ids: Sequence[str]) -> None:
-        await self._learn((id_, False) for id_ in ids)
-
-    async def _learn(self, items: Iterable[tuple[str, str | bool]]) -> None:
-        await self.server.change(LEARN, {"items": list(items)})
 
 
 def _addressed(kind: ErrandKind, routes: Routes, now: float) -> dict[str, Any]:
