@@ -22,6 +22,7 @@ import msgspec
 import yaml
 from yarl import URL
 
+from gateway import signals
 from tests.world import Reply, World, options
 
 PATIENCE: Final = 60.0
@@ -173,12 +174,11 @@ class Process:
         return [line for line in self.lines if line["event"] == event]
 
     def hang_up(self) -> None:
-        self._child.send_signal(signal.SIGHUP)
+        signals.send(self._child, signal.SIGHUP)
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
-        if self._child.returncode is None:
-            self._child.terminate()
+        signals.send(self._child, signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             code = await self._child.wait()
             await asyncio.gather(*self._readers)
@@ -186,9 +186,8 @@ class Process:
 
     async def kill(self) -> None:
         """Leave nothing behind, whatever happened."""
-        if self._child.returncode is None:
-            self._child.kill()
-            await self._child.wait()
+        signals.send(self._child, signal.SIGKILL)
+        await self._child.wait()
 
     # --- configuration
     def write(self, configuration: Mapping[str, Any], *, file: Path | None = None) -> str:

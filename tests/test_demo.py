@@ -35,6 +35,7 @@ from gateway.demo.places import Ports
 from gateway.demo.progress import Voice
 from gateway.demo.tries import known, tries
 from gateway.model.activity import Change
+from tests.ports import free_ports
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 FEW = "12"
@@ -377,16 +378,9 @@ class Demo:
         return code
 
 
-def free_ports() -> Ports:
-    """Ports of which all seven are free at this moment; a range of five comes by search."""
-    for base in range(21_000 + os.getpid() % 5000, 32_000, 7):
-        ports = Ports(base + 6, base + 7, base)
-        try:
-            ports.check()
-        except Mishap:
-            continue
-        return ports
-    raise AssertionError("no free ports")
+def demo_ports() -> Ports:
+    vendors, *_, api, admin = free_ports(8)
+    return Ports(api, admin, vendors)
 
 
 @pytest.fixture
@@ -394,7 +388,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     started: list[Demo] = []
 
     def begin(ports: Ports | None = None, **environ: str) -> Demo:
-        started.append(Demo(tmp_path, ports or free_ports(), **environ))
+        started.append(Demo(tmp_path, ports or demo_ports(), **environ))
         return started[-1]
 
     yield begin
@@ -449,7 +443,7 @@ def test_the_demo_from_start_to_ctrl_c(start: Callable[..., Demo]) -> None:
 
 
 def test_a_demo_for_other_machines_wants_the_key_that_it_prints(start: Callable[..., Demo]) -> None:
-    ports = free_ports()
+    ports = demo_ports()
     demo = start(Ports(ports.api, ports.admin, ports.vendors, "0.0.0.0"))
     demo.wait_for("Ctrl-C ends")
     exported = re.search(r"^    export (\w+)=(\S+)$", demo.said, re.MULTILINE)
@@ -489,7 +483,7 @@ def test_a_gateway_that_ends_early_ends_the_demo(start: Callable[..., Demo]) -> 
 
 @pytest.mark.parametrize("variable", ["PORT", "ADMIN_PORT", "SANDBOX_PORT"])
 def test_a_port_that_is_taken(start: Callable[..., Demo], variable: str) -> None:
-    ports = free_ports()
+    ports = demo_ports()
     taken = {"PORT": ports.api, "ADMIN_PORT": ports.admin, "SANDBOX_PORT": ports.vendors + 4}[variable]
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

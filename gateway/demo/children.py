@@ -12,10 +12,12 @@ import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from typing import Final
 
+from gateway import signals
 from gateway.demo.mishap import Mishap
 
 PATIENCE: Final = 5.0
@@ -52,14 +54,12 @@ async def _watch(title: str, process: Process, log: Path) -> None:
 
 async def ended(process: Process) -> None:
     """End a process and wait for it, whatever state it is in."""
-    with suppress(ProcessLookupError):
-        process.terminate()
+    signals.send(process, SIGTERM)
     try:
         async with asyncio.timeout(PATIENCE):
             await process.wait()
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
+        signals.send(process, SIGKILL)
         await process.wait()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from gateway import signals
 from gateway.server.workers.channel import Up, from_below
 from gateway.server.workers.pulse import FRAMES
 
@@ -61,18 +62,15 @@ class Child:
 
     def show_frames(self) -> None:
         """Where it is, on its standard error; it goes on."""
-        with suppress(ProcessLookupError):
-            self._process.send_signal(FRAMES)
+        signals.send(self._process, FRAMES)
 
     def terminate(self) -> None:
         """SIGTERM."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        signals.send(self._process, signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        signals.send(self._process, signal.SIGKILL)
 
     async def _listen(self, reader: asyncio.StreamReader, heard: Callable[[Up], None]) -> None:
         while (said := await from_below(reader)) is not None:
