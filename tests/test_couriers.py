@@ -20,6 +20,7 @@ from gateway.events.lease import LEASE, Lease
 from gateway.events.pace import DOWN
 from gateway.events.supply import WINDOW, Supply
 from gateway.events.waiting import ALONE, Waiting
+from gateway.memory import Memory
 from gateway.policies.cache import AnswerCache
 from gateway.state.kept import Entry, Errand, EventFilter, Record
 from gateway.state.opening import open_at
@@ -329,8 +330,8 @@ def _intake(one: Road) -> Intake:
     dispatcher = Dispatcher(one.store, lambda _event, _name: None, lambda user: hash_of(b"k", user))
     dispatcher._couriers.update(one.couriers)
     plan: Any = SimpleNamespace(providers=one.providers)
-    cache = AnswerCache(1000, one.time.clock, Random(3))
-    return Intake(plan, one.store, dispatcher, cache, Hidden(), b"k", one.time.wall)
+    cache, memory = AnswerCache(1000, one.time.clock, Random(3)), Memory(one.store, one.time.clock)
+    return Intake(plan, one.store, dispatcher, cache, Hidden(), memory, b"k", one.time.wall)
 
 
 async def _erase(one: Road, user: str) -> None:

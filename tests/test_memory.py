@@ -7,16 +7,24 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from gateway.errors import NoAnswer
+from gateway.events.dispatcher import Dispatcher
+from gateway.events.hearing import Hearing
+from gateway.events.hidden import Hidden
+from gateway.events.intake import Intake
 from gateway.memory import Memory
 from gateway.memory import memory as module
 from gateway.model.activity import Change, Event, EventItem
 from gateway.model.filters import Compare, Not
 from gateway.model.query import Facet, Kind, Recommend, Recommendations, Search, Seen, User
+from gateway.plan import Plan
+from gateway.policies.cache import AnswerCache
 from gateway.state.learned import Learned, Position
 from gateway.state.sqlite import SqliteStore
 from gateway.state.sqlite import activity as sqlite_activity
@@ -279,6 +287,63 @@ async def test_an_erased_user_is_gone_at_once_and_what_was_theirs_soon(
     await settled(memory)
     popular = await memory.recall(question("trending_items", count=13))
     assert {item.id: item.score for item in popular.items}["d5"] == 0  # learned anew, without them
+
+
+async def test_what_is_just_being_learned_of_an_erased_user_is_forgotten_too(
+    store: Store, memory: Memory, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_shop(store)
+    await memory.recall(question("trending_items"))
+    await note_activity(store, [*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0")])
+    learned_since = store.learned_since
+
+    async def erased_meanwhile(position: Position, limit: int) -> Learned:
+        learned = await learned_since(position, limit)
+        if learned.deeds:
+            monkeypatch.setattr(store, "learned_since", learned_since)
+            await forget_activity(store, "me")
+            memory.forget_user("me")
+        return learned
+
+    monkeypatch.setattr(store, "learned_since", erased_meanwhile)
+    monkeypatch.setattr(module, "REBUILD", 1e9)  # it is not by learning anew
+    memory._rebuilt = clock()
+    clock.passes(module.REFRESH)
+    me = question("for_you", user=User("me"), count=3)
+    assert (await memory.recall(me)).cold_start
+    await note_activity(store, [did("me", "view", "c0")])  # who comes again is known again
+    memory.changed()
+    assert not (await memory.recall(me)).cold_start
+
+
+async def test_an_erasure_that_was_accepted_has_taken_place_here(store: Store, memory: Memory) -> None:
+    plan: Any = SimpleNamespace(providers={})
+    cache, dispatcher = (
+        AnswerCache(2**20, time.monotonic, Random(7)),
+        Dispatcher(store, lambda *_: None, lambda _: ""),
+    )
+    intake = Intake(plan, store, dispatcher, cache, Hidden(), memory, b"k")
+    await open_shop(store)
+    await note_activity(store, [*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0")])
+    me = question("for_you", user=User("me"), count=3)
+    assert not (await memory.recall(me)).cold_start
+    await intake.erase("me")
+    assert (await memory.recall(me)).cold_start
+
+
+async def test_every_process_hears_of_an_erasure(store: Store, other: Store, memory: Memory) -> None:
+    cache, plan = AnswerCache(2**20, time.monotonic, Random(7)), cast(Plan, SimpleNamespace())
+    hearing = Hearing(plan, store, cache, Hidden(), memory)
+    await hearing.hear()
+    await open_shop(store)
+    await note_activity(store, [*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0")])
+    await hearing.hear()
+    me = question("for_you", user=User("me"), count=3)
+    assert not (await memory.recall(me)).cold_start
+    await forget_activity(other, "me")
+    assert not (await memory.recall(me)).cold_start
+    await hearing.hear()
+    assert (await memory.recall(me)).cold_start
 
 
 async def settled(memory: Memory) -> None:

@@ -211,6 +211,18 @@ async def test_deleting_what_is_not_on_record(store: Store) -> None:
     assert await store.items(["a"]) == {}
 
 
+async def test_everybody_hears_whose_answers_hold_no_more_and_who_was_erased(store: Store, other: Store) -> None:
+    start = await other.news(-1, -1)
+    await accept(store, happened(1, "ann"))
+    await store.erase("bob", "hash", {}, NOW, b"")
+    heard = await other.news(start.event, start.forgotten)
+    assert (heard.users, heard.erased) == (frozenset({"ann", "bob"}), frozenset({"bob"}))
+    again = await other.news(heard.event, heard.forgotten)
+    assert (again.users, again.erased) == (frozenset(), frozenset())
+    await store.remove_item("i", ROUTES, NOW)
+    assert (await other.news(heard.event, heard.forgotten)).hidden != heard.hidden
+
+
 async def test_what_is_learned(store: Store, other: Store) -> None:
     start = Position()
     assert await store.learned_since(start, 10) == Learned(start, 0)

@@ -297,18 +297,6 @@ async def test_gateways_of_different_prefixes_know_nothing_of_each_other(server:
 # --- news --------------------------------------------------------------------------------------------------------
 
 
-async def test_everybody_hears_whose_answers_hold_no_more(shared: list[ValkeyStore]) -> None:
-    here, there, _ = shared
-    start = await there.news(-1, -1)
-    await accept(here, happened(1, "ann"))
-    await here.erase("bob", "hash", {}, NOW, b"")
-    heard = await there.news(start.event, start.forgotten)
-    assert heard.users == frozenset({"ann", "bob"})
-    assert (await there.news(heard.event, heard.forgotten)).users == frozenset()
-    await here.remove_item("i", ROUTES, NOW)
-    assert (await there.news(heard.event, heard.forgotten)).hidden != heard.hidden
-
-
 async def test_who_was_away_too_long_drops_everything(shared: list[ValkeyStore]) -> None:
     here, there, _ = shared
     start = await there.news(-1, -1)

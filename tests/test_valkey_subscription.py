@@ -19,6 +19,7 @@ from gateway.answering.second_level import SecondLevel, Shelf
 from gateway.events import hearing
 from gateway.events.hearing import Hearing
 from gateway.events.hidden import Hidden
+from gateway.memory import Memory
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache, CachedAnswer, Caching
 from gateway.state.kept import Edit, StoreError
@@ -77,7 +78,8 @@ class Process:
         self.second = SecondLevel(store.shelf(), time.time, sleep=soon)
         self.second.on = True
         plan = SimpleNamespace(configuration=SimpleNamespace(state=SimpleNamespace(retention=1e9)), providers={})
-        self.hearing = Hearing(cast(Plan, plan), store, self.cache, self.hidden, sleep=soon)
+        memory = Memory(store, time.monotonic)
+        self.hearing = Hearing(cast(Plan, plan), store, self.cache, self.hidden, memory, sleep=soon)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

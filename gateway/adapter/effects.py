@@ -62,9 +62,6 @@ class Learn(msgspec.Struct, frozen=True):
     put anew: nothing that is on its way is written once more.
     """
 
-    forget_user: str | None = None
-    """Leaves the model at once; what others learned of them goes with the next learning anew."""
-
 
 class Recall(msgspec.Struct, frozen=True):
     """For the adapter `local`: ask the gateway's own model. Sent back: `Recommendations`."""

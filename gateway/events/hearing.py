@@ -1,4 +1,4 @@
-"""What this process hears through the store: whose cached answers hold no more, and which items are hidden.
+"""What this process hears through the store: whose cached answers hold no more, who was erased, what is hidden.
 
 Looked for every half second, so that what another process accepted has effect here within a second; and at once
 where the store rings (Valkey, by publish/subscribe). One process of all sweeps what the retention has ended for.
@@ -17,6 +17,7 @@ import structlog
 from gateway.answering.asked import subject_of
 from gateway.deadline import Clock
 from gateway.events.hidden import Hidden
+from gateway.memory import Memory
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
 from gateway.state.kept import Queue, StoreError
@@ -43,6 +44,7 @@ class Hearing:
         store: Ledger,
         cache: AnswerCache,
         hidden: Hidden,
+        memory: Memory,
         *,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
@@ -55,7 +57,7 @@ class Hearing:
         """Unix seconds: when the store last said what is new; at first, when this began."""
         self.failures = 0
         """How often it could not."""
-        self._store, self._cache, self._hidden = store, cache, hidden
+        self._store, self._cache, self._hidden, self._memory = store, cache, hidden, memory
         self._clock, self._wall, self._sleep = clock, wall, sleep
         self._event = self._forgotten = -1
         self._counted = self._swept = float("-inf")
@@ -84,6 +86,8 @@ class Hearing:
             self._cache.drop()
         for user in news.users or ():
             self._cache.drop_subject(subject_of(user))
+        for user in news.erased:
+            self._memory.forget_user(user)
         self._event, self._forgotten = news.event, news.forgotten
         self.heard_at = self._wall()
 

@@ -23,6 +23,7 @@ from gateway.events.hidden import Hidden
 from gateway.experiments.counts import Earned
 from gateway.experiments.earnings import Earnings
 from gateway.experiments.phase import unit_mark
+from gateway.memory import Memory
 from gateway.model.activity import Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
@@ -45,6 +46,7 @@ class Intake:
         dispatcher: Dispatcher,
         cache: AnswerCache,
         hidden: Hidden,
+        memory: Memory,
         key: bytes,
         wall: Clock = time.time,
         earnings: Earnings | None = None,
@@ -54,6 +56,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._cache = cache
         self._hidden = hidden
+        self._memory = memory
         self._key = key
         self._wall = wall
         self._earnings = earnings
@@ -121,6 +124,7 @@ class Intake:
         now = self._wall()
         await self.store.erase(user, self.hash_of(user), told, now, unit_mark(self._key, user))
         self._cache.drop_subject(subject_of(user))
+        self._memory.forget_user(user)
         self._dispatcher.wake()
         await self.told_all()
         return ErasureReceipt(now, told)

@@ -15,6 +15,7 @@ from gateway.events.hearing import Hearing
 from gateway.events.hidden import Hidden
 from gateway.events.intake import Intake, hash_of
 from gateway.experiments.earnings import Earnings
+from gateway.memory import Memory
 from gateway.model.activity import Credit, Event
 from gateway.plan import Plan
 from gateway.policies.cache import AnswerCache
@@ -30,6 +31,7 @@ class Writes:
         store: Store,
         cache: AnswerCache,
         hidden: Hidden,
+        memory: Memory,
         key: bytes,
         signer: Callable[[], Signer],
     ) -> None:
@@ -38,8 +40,8 @@ class Writes:
 
         self.dispatcher = Dispatcher(store, credit, lambda user: hash_of(key, user))
         earnings = Earnings(lambda: Attribution(signer()), key)
-        self.intake = Intake(plan, store, self.dispatcher, cache, hidden, key, earnings=earnings)
-        self.hearing = Hearing(plan, store, cache, hidden)
+        self.intake = Intake(plan, store, self.dispatcher, cache, hidden, memory, key, earnings=earnings)
+        self.hearing = Hearing(plan, store, cache, hidden, memory)
         self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -55,6 +55,8 @@ class Memory:
         self._model = Model()
         self._refreshing: asyncio.Task[None] | None = None
         self._rebuilding: asyncio.Task[None] | None = None
+        self._erased: set[str] = set()
+        """While it learns: what is on its way from the store may be older than the erasure."""
 
     # --- following the store
     def changed(self) -> None:
@@ -62,9 +64,14 @@ class Memory:
         self._looked = float("-inf")
 
     def forget_user(self, user: str) -> None:
-        """At once in this process; the rest of what was learned of this user goes with the next learning anew."""
+        """At once; the rest of what was learned of this user goes with the next learning anew."""
         self._model.forget_user(user)
+        if self._learning():
+            self._erased.add(user)
         self.changed()
+
+    def _learning(self) -> list[asyncio.Task[None]]:
+        return [task for task in (self._refreshing, self._rebuilding) if task is not None and not task.done()]
 
     async def follow(self, wanted: Callable[[], bool]) -> None:
         """Keep up with the store until cancelled, so that no question has to wait; while anybody wants it."""
@@ -75,7 +82,7 @@ class Memory:
 
     async def close(self) -> None:
         """Break off what runs."""
-        running = [task for task in (self._refreshing, self._rebuilding) if task is not None]
+        running = self._learning()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -86,6 +93,8 @@ class Memory:
             if self._clock() - self._looked < REFRESH:
                 return
             self._looked = self._clock()
+            if not self._learning():
+                self._erased.clear()
             self._refreshing = asyncio.get_running_loop().create_task(_noting(self._refresh()))
         await asyncio.wait({self._refreshing}, timeout=patience)
 
@@ -118,6 +127,8 @@ class Memory:
                     model.take_record(record)
                 for deed in learned.deeds[start : start + SLICE]:
                     model.take_deed(deed)
+                for user in self._erased:
+                    model.forget_user(user)
                 await asyncio.sleep(0)
             if model is self._model:
                 self._position = learned.position  # what fails later must not be learned twice

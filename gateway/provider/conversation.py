@@ -69,7 +69,7 @@ class Conversation:
             case Recall():
                 return await self._memory.recall(effect.question, max(0.0, self._deadline.left() / 2))
             case Learn():
-                self._learn(effect)
+                self._memory.changed()
             case _:
                 raise TypeError(f"a flow yielded {effect!r}, which is no effect: was `yield from` meant?")
         return None
@@ -89,11 +89,6 @@ class Conversation:
                 raise malformed(error) from error
             await self._store.bind(self._provider, effect.entity, {effect.id: created})
             return created
-
-    def _learn(self, effect: Learn) -> None:
-        if effect.forget_user is not None:
-            self._memory.forget_user(effect.forget_user)
-        self._memory.changed()
 
     def receipt(self, callers: Mapping[str, str]) -> Receipt:
         """What became of the batch, in the caller's ids (`callers`: vendor's spelling → caller's)."""

@@ -72,7 +72,7 @@ class Runtime:
         self._signing = signing
         self.pipeline = pipeline
         self.writes = Writes(
-            pipeline.plan, store, pipeline.cache, pipeline.hidden, key, lambda: self.pipeline.signer
+            pipeline.plan, store, pipeline.cache, pipeline.hidden, memory, key, lambda: self.pipeline.signer
         )
         self.ready = False
         self._started_with = effective(loaded)

@@ -19,6 +19,8 @@ class News(msgspec.Struct, frozen=True):
     """Changes whenever items are deleted or put."""
     users: frozenset[str] | None
     """Whose personal answers hold no more; None: too many to be named."""
+    erased: frozenset[str] = frozenset()
+    """Those of them who are to be forgotten altogether."""
 
 
 class Bell:

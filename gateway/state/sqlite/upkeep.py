@@ -67,9 +67,9 @@ class Upkeep:
                 return News(last_event, last_forgotten, hidden, frozenset())
             if last_event - event > NEWS:
                 return News(last_event, last_forgotten, hidden, None)
-            users = [user for (user,) in read("SELECT user FROM events WHERE seq > ?", (event,))]
-            users += [user for (user,) in read("SELECT user FROM forgotten WHERE seq > ?", (forgotten,))]
-            return News(max(last_event, event), max(last_forgotten, forgotten), hidden, frozenset(users))
+            users = {user for (user,) in read("SELECT user FROM events WHERE seq > ?", (event,))}
+            erased = frozenset(user for (user,) in read("SELECT user FROM forgotten WHERE seq > ?", (forgotten,)))
+            return News(max(last_event, event), max(last_forgotten, forgotten), hidden, erased | users, erased)
 
         return await self.db.read(work)
 

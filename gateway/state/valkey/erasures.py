@@ -53,7 +53,7 @@ redis.call('DEL', record)
 redis.call('ZREM', key('users'), A.user)
 forget(A.user)
 forget_unit(A.unit)
-redis.call('XADD', key('news'), whole(redis.call('INCR', key('n'))) .. '-0', 'u', A.user)
+redis.call('XADD', key('news'), whole(redis.call('INCR', key('n'))) .. '-0', 'u', A.user, 'e', '')
 drop_answers_of(A.user)
 ring('news')
 

@@ -1,8 +1,9 @@
 """What the store does by the clock: what the retention has ended for leaves, and other processes hear the news.
 
-News are a short stream of the users whose answers hold no more, read on from where a process stopped: nothing is
-missed by who was away for a moment, and who was away too long is told that it was. Publish/subscribe alone could
-not promise that; it only says that there is something to be read (`gateway.state.valkey.subscription`).
+News are a short stream of the users (`u`) whose answers hold no more, some of them because they were erased (`e`),
+read on from where a process stopped: nothing is missed by who was away for a moment, and who was away too long is
+told that it was. Publish/subscribe alone could not promise that; it only says that there is something to be read
+(`gateway.state.valkey.subscription`).
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ if A.event < from or A.event > last then return {{last, hidden, 0}} end
 local users = {{last, hidden, 1}}
 local found = redis.call('XRANGE', key('news'), '(' .. whole(A.event) .. '-0', '+', 'COUNT', {NAMED + 1})
 if #found > {NAMED} then return {{last, hidden, 0}} end
-for _, one in ipairs(found) do users[#users + 1] = one[2][2] end
+for _, one in ipairs(found) do users[#users + 1] = one[2][3] or 'u'; users[#users + 1] = one[2][2] end
 return users
 """)
 
@@ -104,9 +105,12 @@ class Upkeep:
 
     async def news(self, event: int, forgotten: int) -> News:
         """What happened since the event of this number; negative: only where we are. Erasures are among it."""
-        last, hidden, named, *users = await self.server.look(NEWS, {"event": event})
-        whose = frozenset(user.decode() for user in users) if named else None
-        return News(last, last, hidden, whose)
+        last, hidden, named, *told = await self.server.look(NEWS, {"event": event})
+        if not named:
+            return News(last, last, hidden, None)
+        users = [(why, user.decode()) for why, user in zip(told[::2], told[1::2], strict=True)]
+        erased = frozenset(user for why, user in users if why == b"e")
+        return News(last, last, hidden, frozenset(user for _, user in users), erased)
 
     def bell(self) -> Bell:
         """Rung when there are news."""
