@@ -422,7 +422,7 @@ class Calls(RuleBasedStateMachine):
         if generation < heard or verdict == "cancelled":
             assert changed == [], "a late answer, or none, changes nothing"
         for _, new, _ in changed:
-            bad = verdict == "failed" or (verdict == "succeeded" and seconds == SLOW)  # what is ignored has no time
+            bad = verdict == "failed" or (verdict == "succeeded" and seconds == SLOW)  # else it has no time
             assert new == "open" if bad else new in ("open", "closed")
 
     @rule(seconds=st.sampled_from([0.5, 4, 40, 400]))

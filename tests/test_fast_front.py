@@ -290,7 +290,8 @@ async def test_both_fronts_say_the_same(
     await exchange(ordinary, pieces)  # what is cached is cached for both
     said: list[bytes] = []
     for _ in range(TRIES):
-        said = [settled(one) for one in await asyncio.gather(exchange(fast, pieces), exchange(ordinary, pieces))]
+        both = await asyncio.gather(exchange(fast, pieces), exchange(ordinary, pieces))
+        said = [settled(one) for one in both]
         if said[0] == said[1]:
             return
     raise AssertionError(said)
