@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from gateway.config import ConfigError, effective, epoch
 from gateway.config.mistakes import dotted
+from gateway.config.wording import did_you_mean
 from gateway.config.words import Address
 from tests.configs import MINIMAL, Vendor, complaints, read
 
@@ -468,3 +469,18 @@ def test_mistakes_come_in_the_files_order(tmp_path: Path) -> None:
         read(tmp_path, "server: {x: 1}\nproviders: {}\nplacements: {}\ncache: {y: 1}\n")
     lines = [mistake.line for mistake in caught.value.mistakes]
     assert lines == sorted(lines) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("deadlin", "did you mean deadline?"),
+        ("admin", "did you mean admin_listen?"),  # deadline is more like it
+        ("urls", "did you mean url?"),  # a slip of the pen
+        ("listening", "did you mean listen?"),
+        ("bytes", "did you mean min_bytes or max_bytes?"),
+        ("nothing like it", "there are deadline, listen, admin_listen, url, min_bytes, max_bytes"),
+    ],
+)
+def test_what_was_meant(word: str, said: str) -> None:
+    assert did_you_mean(word, ["deadline", "listen", "admin_listen", "url", "min_bytes", "max_bytes"]) == said

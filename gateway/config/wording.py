@@ -111,11 +111,16 @@ def _inside(written: Any, detail: ErrorDetails) -> tuple[Path, bool]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest of the known words as a question, else all of them."""
+    """The nearest of the known words as a question, else all of them.
+
+    A slip of the pen first, then names that it is a part of (`admin`: `admin_listen`), then the least alike.
+    """
     names = [*known]
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
+    near = get_close_matches(word, names, n=1, cutoff=0.8)
+    near = near or [name for name in names if word in name.split("_")]
+    near = near or get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {' or '.join(near)}?"
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
