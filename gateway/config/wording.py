@@ -113,7 +113,7 @@ def _inside(written: Any, detail: ErrorDetails) -> tuple[Path, bool]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest of the known words as a question, else all of them.
 
-    A slip of the pen first, then names that it is a part of (`admin`: `admin_listen`), then the least alike.
+    A slip of the pen first, then names that it is a part of (`admin`: `admin_listen`), then any likeness.
     """
     names = [*known]
     near = get_close_matches(word, names, n=1, cutoff=0.8)
