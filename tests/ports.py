@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import socket
-from contextlib import ExitStack
 from typing import Final
 
 FIRST: Final = 10_000
@@ -28,7 +27,7 @@ def free_ports(count: int) -> list[int]:
     """One after the other, free on every address at this moment, and long not handed out again."""
     for _ in range(PART):
         ports = [_begin + next(_turns) % PART for _ in range(count)]
-        if ports[-1] - ports[0] == count - 1 and _are_free(ports):
+        if ports[-1] - ports[0] == count - 1 and all(map(_is_free, ports)):
             return ports
     raise AssertionError("no free ports")
 
@@ -38,14 +37,12 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def _are_free(ports: list[int]) -> bool:
-    with ExitStack() as held:
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:
-            for port in ports:
-                one = held.enter_context(socket.socket())
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
-                one.bind(("", port))
-                one.listen()
+            one.bind(("", port))
+            one.listen()
         except OSError:
             return False
     return True

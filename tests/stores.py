@@ -31,6 +31,7 @@ from gateway.model.activity import Event, EventItem
 from gateway.state.kept import Entry, Routes
 from gateway.state.store import Store
 from gateway.state.valkey import connection
+from tests import keeping
 from tests.ports import free_port
 
 connection.HURRIED = 5.0  # type: ignore[misc]  # what is meant to wait 100 ms may wait longer on a busy machine
@@ -180,7 +181,7 @@ async def other(open_store: Opens, store: Any) -> Any:
 # --- what tests of stores write
 
 
-NOW = 1_800_000_000.0
+NOW = keeping.NOW
 ROUTES: Routes = {"a": "queued", "b": "unsupported"}
 
 

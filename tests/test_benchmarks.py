@@ -40,7 +40,7 @@ from tests.benchmarks.memory import Memory
 from tests.benchmarks.rounds import Measured
 from tests.benchmarks.stages import BARE, FEATURES, GATEWAY, SIZES
 from tests.benchmarks.witness import ask
-from tests.ports import free_ports
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 PRESENT = all(shutil.which(program) for program in ("nginx", "wrk", "taskset"))
@@ -209,7 +209,7 @@ def test_the_configurations_are_taken(tmp_path: Path, setup: Setup) -> None:
 
 @pytest.fixture
 def collecting() -> Iterator[int]:
-    (port,) = free_ports(1)
+    port = free_port()
     server = collector.Collector(port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -247,7 +247,7 @@ def test_memory_is_that_of_the_process() -> None:
 
 
 def test_cpu_time_is_counted_with_that_of_children(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     burn = (
         "import os, socket, time\n"
         "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
@@ -280,7 +280,7 @@ def test_nobody_answering_is_an_error_and_no_answer() -> None:
     def never(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
         raise AssertionError("there was no answer to check")
 
-    (port,) = free_ports(1)
+    port = free_port()
     with pytest.raises(processes.Broken, match="GET /x"):
         ask(port, load.Request("GET /x HTTP/1.1\r\nX-Request-Id: 1\r\n\r\n"), never)
 

@@ -288,13 +288,11 @@ async def test_both_fronts_say_the_same(
     else:
         pieces = sent
     await exchange(ordinary, pieces)  # what is cached is cached for both
-    said: list[bytes] = []
     for _ in range(TRIES):
-        both = await asyncio.gather(exchange(fast, pieces), exchange(ordinary, pieces))
-        said = [settled(one) for one in both]
-        if said[0] == said[1]:
-            return
-    raise AssertionError(said)
+        one, other = map(settled, await asyncio.gather(exchange(fast, pieces), exchange(ordinary, pieces)))
+        if one == other:
+            break
+    assert one == other
 
 
 async def test_split_at_every_byte(ports: tuple[int, int, World]) -> None:

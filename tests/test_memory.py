@@ -318,10 +318,8 @@ async def test_what_is_just_being_learned_of_an_erased_user_is_forgotten_too(
 
 async def test_an_erasure_that_was_accepted_has_taken_place_here(store: Store, memory: Memory) -> None:
     plan: Any = SimpleNamespace(providers={})
-    cache, dispatcher = (
-        AnswerCache(2**20, time.monotonic, Random(7)),
-        Dispatcher(store, lambda *_: None, lambda _: ""),
-    )
+    cache = AnswerCache(2**20, time.monotonic, Random(7))
+    dispatcher = Dispatcher(store, lambda *_: None, lambda _: "")
     intake = Intake(plan, store, dispatcher, cache, Hidden(), memory, b"k")
     await open_shop(store)
     await note_activity(store, [*buyers([("c0", "c1")] * 6), did("me", "purchase", "c0")])

@@ -17,7 +17,7 @@ from tests.benchmarks.configuration import Places, Setup
 from tests.benchmarks.processes import Broken, Core, Server, running
 from tests.benchmarks.subjects import Subject
 from tests.benchmarks.witness import Witness, ask
-from tests.ports import free_ports
+from tests.ports import free_port, free_ports
 
 WARM: Final = 1
 """Seconds of load before anything is counted."""
@@ -114,7 +114,7 @@ class Arena:
 
     def rival(self, hit: Subject) -> int:
         """nginx on the server's core: its port, and what it has in its cache is what this subject answers."""
-        (port,) = free_ports(1)
+        port = free_port()
         ask(hit.port, hit.request, lambda *_: None)  # the first comes from the vendor, the others from the cache
         (self.folder / "answer.json").write_bytes(ask(hit.port, hit.request, hit.check))
         self.run("nginx", nginx.rival(self.folder, port, self.stub, self.secured), port, self.cores.server)

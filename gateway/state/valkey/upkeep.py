@@ -83,11 +83,11 @@ local hidden = tonumber(redis.call('GET', key('hidden')) or '0')
 if A.event < 0 then return {{last, hidden, 1}} end
 local from = tonumber(redis.call('HGET', key('news_from'), 'from') or '0')
 if A.event < from or A.event > last then return {{last, hidden, 0}} end
-local users = {{last, hidden, 1}}
+local told = {{last, hidden, 1}}
 local found = redis.call('XRANGE', key('news'), '(' .. whole(A.event) .. '-0', '+', 'COUNT', {NAMED + 1})
 if #found > {NAMED} then return {{last, hidden, 0}} end
-for _, one in ipairs(found) do users[#users + 1] = one[2][3] or 'u'; users[#users + 1] = one[2][2] end
-return users
+for _, one in ipairs(found) do told[#told + 1] = one[2][3] or 'u'; told[#told + 1] = one[2][2] end
+return told
 """)
 
 
